@@ -74,7 +74,8 @@ export interface Latest {
   readonly position: Position;
   /** Milliseconds since this node learned of it; 0 for what it loaded at its start. */
   readonly age: number;
-  readonly changedDate: string | number;
+  /** Not on an entity's channel: who may see the list may not see each object of it. */
+  readonly changedDate?: string | number;
   readonly unordered?: true;
 }
 

@@ -1,0 +1,46 @@
+/** Which channels an entry of the log is on, and under which key a newer one replaces it. Pure, and the only place. */
+import { audienceChannel, type Channel, channelOf, everyChannelOf } from './channel.js';
+import type { NotificationEntry, ObjectRef } from './contract.js';
+import { mergeNotifications } from './notification.js';
+
+export interface Route {
+  /** Those who hold one of these get the full rendering. */
+  readonly full: readonly Channel[];
+  /** Those who hold only this one get the reduced rendering; none for an addressed entry. */
+  readonly reduced: Channel | undefined;
+  /** Within one channel, a newer entry with the same key replaces this one. */
+  readonly key: string;
+}
+
+/** The route of a notification: `Order/42` and `Order`; `Order/*` and `Order`; or its users' and sessions' own channels. */
+export function routeOf(entry: NotificationEntry): Route {
+  const { notification, to } = entry;
+  if (to) {
+    const users = (to.users ?? []).map((hash) => audienceChannel('user', hash));
+    const sessions = (to.sessions ?? []).map((hash) => audienceChannel('session', hash));
+    // A channel holds no space, so the two parts cannot run into each other.
+    return { full: [...users, ...sessions], reduced: undefined, key: `${channelOf(notification)} ${notification.action}` };
+  }
+  const list = channelOf({ entity: notification.entity });
+  const own = notification.id === undefined ? everyChannelOf(notification.entity) : channelOf(notification);
+  return { full: [own], reduced: list, key: notification.action };
+}
+
+/** The channels whose listeners a `resync` of these objects concerns; an entity as a whole includes its objects. */
+export function channelsOf(object: ObjectRef): readonly Channel[] {
+  const list = channelOf({ entity: object.entity });
+  return object.id === undefined ? [list, everyChannelOf(object.entity)] : [channelOf(object), list];
+}
+
+/** `Order/*` of `Order/42`; `undefined` for a channel that is not one object's. */
+export function everyOf(channel: Channel): Channel | undefined {
+  const slash = channel.startsWith('@') ? -1 : channel.indexOf('/');
+  return slash < 0 ? undefined : `${channel.slice(0, slash)}/*`;
+}
+
+/** Merges two entries of one key: see `mergeNotifications`; nobody waits (`spread: false`) only if that held for both. */
+export function mergeEntries(older: NotificationEntry, newer: NotificationEntry): NotificationEntry {
+  const { spread, ...rest } = newer;
+  const merged = { ...rest, notification: mergeNotifications(older.notification, newer.notification) };
+  return spread === false && older.spread === false ? { ...merged, spread } : merged;
+}

@@ -1,0 +1,96 @@
+/** One live stream: what it covers, what it may still be sent, and how it is written. The hub is its only caller. */
+import type { Channel } from '../channel.js';
+import type { NotificationEntry } from '../contract.js';
+import type { Position } from '../position.js';
+import { mergeEntries, type Route } from '../route.js';
+import { type Frame, joinFrames } from './framing.js';
+import type { StreamSink } from './sink.js';
+
+/**
+ * Most pending notifications of a connection that does not read. It is bounded by what the connection listens to, except
+ * on a user's own channel, where it grows with the objects addressed; beyond, one `resync` says the same.
+ */
+export const MAX_BACKLOG = 2_000;
+
+/** An entry on its way to connections. */
+export interface Parcel {
+  readonly position: Position;
+  readonly entry: NotificationEntry;
+  readonly route: Route;
+  /** Rising with every entry of this node: a connection takes only those that came after its opening. */
+  readonly serial: number;
+}
+
+/**
+ * What a connection is sent in one tick, as a path in a tree that all connections share: those that get the same frames
+ * end at the same node, so that the frames are joined once for all of them. Appending costs one map look-up.
+ */
+export interface Batch {
+  readonly frame: Frame | undefined;
+  readonly before: Batch | undefined;
+  readonly next: Map<Frame, Batch>;
+  joined: Frame | undefined;
+}
+
+export function emptyBatch(): Batch {
+  return { frame: undefined, before: undefined, next: new Map(), joined: undefined };
+}
+
+/** The same path and one frame more. */
+export function extend(batch: Batch, frame: Frame): Batch {
+  let longer = batch.next.get(frame);
+  if (!longer) batch.next.set(frame, (longer = { frame, before: batch, next: new Map(), joined: undefined }));
+  return longer;
+}
+
+/** All frames of the path as one. */
+export function joined(batch: Batch): Frame {
+  if (batch.joined) return batch.joined;
+  const frames: Frame[] = [];
+  for (let at: Batch | undefined = batch; at?.frame; at = at.before) frames.push(at.frame);
+  batch.joined = joinFrames(frames.reverse());
+  return batch.joined;
+}
+
+export interface Connection {
+  readonly sink: StreamSink;
+  /** The keyed hashes of its user, one for each secret in use. */
+  readonly users: readonly string[];
+  /** The user's and the session's own channels. */
+  readonly own: readonly Channel[];
+  /** The covered channels, each with the wall-clock time at which its grant ends. */
+  readonly covered: Map<Channel, number>;
+  /** Entries with a serial at or below it were part of its replay. */
+  serial: number;
+  /** What this tick sends it. */
+  batch: Batch | undefined;
+  /** Since when its socket has taken nothing more, on the monotonic clock. */
+  blockedSince: number | undefined;
+  /** What waits while it is blocked: control frames first, then the newest parcel of each key, ascending. */
+  readonly control: Frame[];
+  readonly backlog: Map<string, Parcel>;
+  /** The backlog was given up: one resync for everything takes its place. */
+  overflowed: boolean;
+  closed: boolean;
+}
+
+/** Whether the connection gets the entry in full, reduced, or (`undefined`) not at all. */
+export function renderingFor(connection: Connection, route: Route, every: (channel: Channel) => boolean): 'full' | 'reduced' | undefined {
+  if (route.full.some((channel) => connection.covered.has(channel) || connection.own.includes(channel) || every(channel))) return 'full';
+  return route.reduced !== undefined && connection.covered.has(route.reduced) ? 'reduced' : undefined;
+}
+
+/** Puts a parcel behind those that wait, in the place of an older one of the same key. */
+export function defer(connection: Connection, parcel: Parcel, rendering: 'full' | 'reduced'): 'added' | 'conflated' {
+  // Reduced parcels of one list and action merge, whatever their object: nobody could tell them apart.
+  const scope = rendering === 'full' ? parcel.route.full.join() : parcel.route.reduced;
+  const key = `${scope} ${parcel.route.key} ${rendering}`;
+  const older = connection.backlog.get(key);
+  connection.backlog.delete(key);
+  connection.backlog.set(key, older ? { ...parcel, entry: mergeEntries(older.entry, parcel.entry) } : parcel);
+  if (connection.backlog.size > MAX_BACKLOG) {
+    connection.backlog.clear();
+    connection.overflowed = true;
+  }
+  return older ? 'conflated' : 'added';
+}

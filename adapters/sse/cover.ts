@@ -1,0 +1,50 @@
+/** Who listens to which channel on this node. Channels that nobody listens to take no memory. */
+import type { Channel } from '../channel.js';
+import { everyOf } from '../route.js';
+import type { Connection } from './connection.js';
+
+export interface Cover {
+  /** Registers all channels of the connection, its own, and once per entity the internal `Order/*`. */
+  add(connection: Connection): void;
+  /** Ends the cover of some channels, `Order/*` with the last object of its entity. */
+  remove(connection: Connection, channels: readonly Channel[]): void;
+}
+
+export function createCover(listeners: Map<Channel, Set<Connection>>): Cover {
+  function join(channel: Channel, connection: Connection): void {
+    const holders = listeners.get(channel);
+    if (holders) holders.add(connection);
+    else listeners.set(channel, new Set([connection]));
+  }
+
+  function part(channel: Channel, connection: Connection): void {
+    const holders = listeners.get(channel);
+    holders?.delete(connection);
+    if (holders?.size === 0) listeners.delete(channel);
+  }
+
+  return {
+    add(connection) {
+      for (const channel of connection.own) join(channel, connection);
+      for (const channel of connection.covered.keys()) {
+        join(channel, connection);
+        const every = everyOf(channel);
+        if (every !== undefined) join(every, connection);
+      }
+    },
+    remove(connection, channels) {
+      const touched = new Set<Channel>();
+      for (const channel of channels) {
+        connection.covered.delete(channel);
+        part(channel, connection);
+        const every = everyOf(channel);
+        if (every !== undefined) touched.add(every);
+      }
+      for (const channel of connection.covered.keys()) {
+        const every = everyOf(channel);
+        if (every !== undefined) touched.delete(every);
+      }
+      for (const every of touched) part(every, connection);
+    },
+  };
+}

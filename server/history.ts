@@ -1,0 +1,244 @@
+/**
+ * What a node holds of the log: the retained window, indexed by channel and compacted, so that its size and the cost of
+ * a replay depend on how many distinct objects changed and not on how often.
+ */
+import { audienceChannel, type Channel, channelOf } from '../adapters/channel.js';
+import type { Logged, LogWindow, NotificationEntry, RevokeEntry } from '../adapters/contract.js';
+import { mergeNotifications } from '../adapters/notification.js';
+import { comparePositions, isAfter, type Position } from '../adapters/position.js';
+import type { Latest } from '../adapters/protocol.js';
+import type { HistoryReader, Kept, Reading } from '../adapters/reading.js';
+import { channelsOf, everyOf, mergeEntries, type Route, routeOf } from '../adapters/route.js';
+
+export interface History extends HistoryReader {
+  /** The position of the last dropped entry: nothing after it is missing. */
+  readonly floor: Position;
+  /** How many compacted entries it holds. */
+  size(): number;
+  /** Takes a batch in the order of the log. `live`: it was tailed now, not loaded at the start. */
+  apply(logged: Logged, live: boolean): void;
+  /** Forgets everything: the log is another one, or went on without this node. */
+  reset(window: LogWindow): void;
+  /** Marks everything up to now as loaded, not lived through. */
+  start(window: LogWindow): void;
+  /** Drops what is older than the retention. */
+  expire(): void;
+  /** The floor for grants: revocations before it may be forgotten. */
+  readonly revocationFloor: Position;
+}
+
+export interface HistoryOptions {
+  /** Milliseconds. */
+  readonly retention: number;
+  /** How many compacted entries are kept; the oldest go first, and raise the floor. */
+  readonly cap: number;
+  /** Monotonic clock, milliseconds. */
+  readonly now: () => number;
+}
+
+interface Marked {
+  readonly position: Position;
+  readonly at: number;
+}
+
+/** The key under which `resync` and `revoke` of everything are kept. No channel is empty. */
+const EVERYTHING = '';
+
+export function createHistory(window: LogWindow, { retention, cap, now }: HistoryOptions): History {
+  const channels = new Map<Channel, Map<string, Kept>>();
+  /** Every kept entry, ascending: a set keeps the order of insertion, and a replaced entry is put at its end. */
+  const order = new Set<Kept>();
+  /** Resyncs by channel, and revocations by user and channel: keys of their own, which no notification replaces. */
+  const resyncs = new Map<string, Marked>();
+  const revocations = new Map<string, Marked>();
+  let { top, floor } = window;
+  let revocationFloor = floor;
+  let knownSince = now();
+
+  function keep(channel: Channel, route: Route, position: Position, entry: NotificationEntry, at: number | undefined): void {
+    let keys = channels.get(channel);
+    if (!keys) channels.set(channel, (keys = new Map()));
+    const older = keys.get(route.key);
+    if (older) {
+      order.delete(older);
+      keys.delete(route.key);
+    }
+    const kept: Kept = { channel, position, route, at, entry: older ? mergeEntries(older.entry, entry) : entry };
+    keys.set(route.key, kept);
+    order.add(kept);
+  }
+
+  function drop(kept: Kept): void {
+    order.delete(kept);
+    const keys = channels.get(kept.channel);
+    keys?.delete(kept.route.key);
+    if (keys?.size === 0) channels.delete(kept.channel);
+    if (isAfter(kept.position, floor)) floor = kept.position;
+    if (kept.at !== undefined && kept.at > knownSince) knownSince = kept.at;
+  }
+
+  function revoke(entry: RevokeEntry, mark: Marked): void {
+    const scopes = entry.object === undefined ? [EVERYTHING] : entry.object.id === undefined ? channelsOf(entry.object) : [channelOf(entry.object)];
+    for (const user of entry.users) for (const scope of scopes) renew(revocations, `${audienceChannel('user', user)} ${scope}`, mark);
+  }
+
+  function resyncAfter(channel: Channel, after: Position): boolean {
+    const every = everyOf(channel);
+    return [EVERYTHING, channel, ...(every === undefined ? [] : [every])].some((scope) => {
+      const mark = resyncs.get(scope);
+      return mark !== undefined && isAfter(mark.position, after);
+    });
+  }
+
+  function clear(next: LogWindow): void {
+    channels.clear();
+    order.clear();
+    resyncs.clear();
+    revocations.clear();
+    ({ top, floor } = next);
+    revocationFloor = top;
+    knownSince = now();
+  }
+
+  return {
+    get top() {
+      return top;
+    },
+    get floor() {
+      return floor;
+    },
+    get revocationFloor() {
+      return revocationFloor;
+    },
+    known: () => now() - knownSince,
+    size: () => order.size,
+    start(loaded) {
+      ({ floor } = loaded);
+      top = loaded.top;
+      revocationFloor = floor;
+      knownSince = now();
+    },
+    reset: clear,
+    apply({ position, entry }, live) {
+      top = position;
+      const at = now();
+      if (entry.kind === 'resync') {
+        const scopes = entry.objects ? entry.objects.flatMap(channelsOf) : [EVERYTHING];
+        for (const scope of scopes) renew(resyncs, scope, { position, at });
+      } else if (entry.kind === 'revoke') {
+        revoke(entry, { position, at });
+      } else {
+        const route = routeOf(entry);
+        for (const channel of route.full) keep(channel, route, position, entry, live ? at : undefined);
+        if (route.reduced !== undefined) keep(route.reduced, route, position, entry, live ? at : undefined);
+        for (const kept of order) {
+          if (order.size <= cap) break;
+          drop(kept);
+        }
+      }
+    },
+    expire() {
+      const oldest = now() - retention;
+      for (const kept of order) {
+        if ((kept.at ?? knownSince) > oldest) break;
+        drop(kept);
+      }
+      for (const [scope, mark] of resyncs) {
+        if (mark.at > oldest) break;
+        resyncs.delete(scope);
+        if (isAfter(mark.position, floor)) floor = mark.position;
+      }
+      for (const [scope, mark] of revocations) {
+        if (mark.at > oldest) break;
+        revocations.delete(scope);
+        if (isAfter(mark.position, revocationFloor)) revocationFloor = mark.position;
+      }
+    },
+    read(after) {
+      const resync: Channel[] = [];
+      const from = new Map<Channel, Position>();
+      for (const [channel, position] of after) {
+        if (position === null) continue;
+        const aboveFloor = comparePositions(position, floor);
+        const belowTop = comparePositions(top, position);
+        if (aboveFloor === undefined || aboveFloor < 0 || belowTop === undefined || belowTop < 0 || resyncAfter(channel, position)) {
+          resync.push(channel);
+          continue;
+        }
+        from.set(channel, position);
+        const every = everyOf(channel);
+        if (every === undefined) continue;
+        // What concerns every object is read from the earliest of its objects' positions; the client drops what it saw.
+        const earliest = from.get(every);
+        if (earliest === undefined || isAfter(earliest, position)) from.set(every, position);
+      }
+      return { resync, replay: replayOf(channels, from) };
+    },
+    latest(channel, own) {
+      const every = everyOf(channel);
+      const found = new Map<string, Latest>();
+      const note = ({ position, at, entry }: Kept): void => {
+        const { action, changedDate, unordered } = entry.notification;
+        const other = found.get(action);
+        if (other && isAfter(other.position, position)) return;
+        // The reduced rendering tells no changed date; nor does this.
+        const dated = every === undefined ? {} : { changedDate, ...(unordered && { unordered }) };
+        found.set(action, { position, age: at === undefined ? 0 : Math.max(0, Math.round(now() - at)), ...dated });
+      };
+      for (const kept of channels.get(channel)?.values() ?? []) note(kept);
+      if (every !== undefined) for (const kept of channels.get(every)?.values() ?? []) note(kept);
+      for (const address of own) {
+        // Their keys begin with the object's channel: see routeOf.
+        for (const kept of channels.get(address)?.values() ?? []) if (kept.route.key.startsWith(`${channel} `)) note(kept);
+      }
+      return found.size === 0 ? undefined : Object.fromEntries(found);
+    },
+    revoked(users, channel, position) {
+      if (revocations.size === 0) return false;
+      const every = everyOf(channel);
+      return users.some((user) =>
+        [EVERYTHING, channel, ...(every === undefined ? [] : [every])].some((scope) => {
+          const mark = revocations.get(`${audienceChannel('user', user)} ${scope}`);
+          // At or after: the position of a grant was noted before the right was asked.
+          return mark !== undefined && (comparePositions(mark.position, position) ?? 1) >= 0;
+        }),
+      );
+    },
+  };
+}
+
+/** Puts a mark at the end of its map, which keeps the map in ascending time. */
+function renew(marks: Map<string, Marked>, key: string, mark: Marked): void {
+  marks.delete(key);
+  marks.set(key, mark);
+}
+
+/** All channels together, ascending; an entry on two of them once, in full if any of them entitles to that. */
+function replayOf(channels: ReadonlyMap<Channel, ReadonlyMap<string, Kept>>, from: ReadonlyMap<Channel, Position>): Reading['replay'] {
+  const full = new Map<Position, Kept>();
+  const reduced = new Map<Position, Kept>();
+  for (const [channel, after] of from) {
+    for (const kept of channels.get(channel)?.values() ?? []) {
+      if (isAfter(kept.position, after)) (kept.route.reduced === channel ? reduced : full).set(kept.position, kept);
+    }
+  }
+  const found: { kept: Kept; reduced: boolean }[] = [];
+  for (const [position, kept] of full) {
+    const list = reduced.get(position);
+    found.push({ kept: list ? coverBoth(kept, list) : kept, reduced: false });
+  }
+  for (const [position, kept] of reduced) if (!full.has(position)) found.push({ kept, reduced: true });
+  return found.sort((a, b) => comparePositions(a.kept.position, b.kept.position) ?? 0);
+}
+
+/**
+ * The rendering of an object's entry that its list is told from, too. The list's own entry stands for other objects
+ * as well: with only the object's cause, a page that caused the newest change would skip those of others.
+ */
+function coverBoth(object: Kept, list: Kept): Kept {
+  const { notification } = object.entry;
+  if (notification.cause === undefined && notification.except === undefined) return object;
+  const { cause, except } = mergeNotifications(list.entry.notification, notification);
+  const { cause: _, except: __, ...rest } = notification;
+  return { ...object, entry: { ...object.entry, notification: { ...rest, ...(cause !== undefined && { cause }), ...(except && { except }) } } };
+}

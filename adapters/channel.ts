@@ -23,18 +23,18 @@ export const MAX_NAME_LENGTH = 300;
 
 const NAMESPACE = /^[\w-]{1,40}$/;
 
-function escape(text: string): string {
+function escapeName(text: string): string {
   return encodeURIComponent(text).replaceAll('*', '%2A');
 }
 
 /** The local channel of an object, or of an entity when there is no id. The object must be valid (`checkObject`). */
 export function channelOf(object: ObjectRef): Channel {
-  return object.id === undefined ? escape(object.entity) : `${escape(object.entity)}/${escape(String(object.id))}`;
+  return object.id === undefined ? escapeName(object.entity) : `${escapeName(object.entity)}/${escapeName(String(object.id))}`;
 }
 
 /** The internal channel of notifications that concern every object of the entity. */
 export function everyChannelOf(entity: string): Channel {
-  return `${escape(entity)}/*`;
+  return `${escapeName(entity)}/*`;
 }
 
 /** The channel of one user or one login session, by its keyed hash. */

@@ -1,0 +1,83 @@
+/** How the package is built (one build for all entry points) and how its tests run (one project for each world). */
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig } from 'vitest/config';
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The entry points by their place in `dist`, which is that of their source. The exports of package.json are the list. */
+export function entryPoints(): Record<string, string> {
+  const { exports } = JSON.parse(readFileSync(path('package.json'), 'utf8')) as {
+    exports: Record<string, string | { default: string }>;
+  };
+  const places = Object.values(exports).flatMap((target) =>
+    typeof target === 'string' ? [] : [target.default.replace(/^\.\/dist\/|\.js$/g, '')],
+  );
+  return Object.fromEntries(
+    places.map((place) => [place, path(`${place}.ts`)]).filter(([, file]) => existsSync(file ?? '')),
+  );
+}
+
+/** React 18 instead of the root's own React, also inside the testing library. */
+const oldestReact = [
+  { find: /^(react|react-dom)(\/.*)?$/, replacement: `${path('test/peers/oldest/node_modules/')}$1$2` },
+];
+
+function project(
+  name: string,
+  folder: string,
+  test: TestProjectInlineConfiguration['test'],
+  alias: { find: RegExp; replacement: string }[] = [],
+): TestProjectInlineConfiguration {
+  return {
+    extends: true,
+    resolve: { alias },
+    test: { name, include: [`test/${folder}*.test.{ts,tsx}`], ...test },
+  };
+}
+
+/** The testing library goes through the alias too; it would find the root's React by itself. */
+const react: TestProjectInlineConfiguration['test'] = {
+  environment: 'happy-dom',
+  server: { deps: { inline: [/@testing-library/] } },
+};
+
+/** Projects of one group run together; the groups one after the other, so that a browser has the machine to itself. */
+const alone = (groupOrder: number) =>
+  ({ fileParallelism: false, sequence: { groupOrder }, globalSetup: 'test/kit/build.ts' }) as const;
+
+const config: ViteUserConfig = defineConfig({
+  resolve: {
+    // `notify-listen/…` is the source, without a build: the paths of tsconfig.json, as in tsc and tsx.
+    tsconfigPaths: true,
+    alias: [{ find: /^express-4$/, replacement: path('test/peers/oldest/node_modules/express') }],
+  },
+  build: {
+    target: 'es2022',
+    minify: false,
+    sourcemap: true,
+    lib: { entry: entryPoints(), formats: ['es'] },
+    rolldownOptions: {
+      external: [/^node:/, /^react(-dom)?(\/|$)/, 'express'],
+      output: {
+        chunkFileNames: 'shared/[name]-[hash].js',
+        // Bundlers drop a directive of a module; server components need it at the top of the file.
+        banner: (chunk) => (chunk.name === 'widget/react/index' ? "'use client';" : ''),
+      },
+    },
+  },
+  test: {
+    reporters: ['default', path('test/kit/reporter.ts')],
+    projects: [
+      project('unit', 'unit/**/', {}),
+      project('contract', 'contract/**/', {}),
+      project('integration', 'integration/**/', { testTimeout: 15_000 }),
+      project('react', 'react/**/', react),
+      project('react-18', 'react/**/', react, oldestReact),
+      project('package', '', { ...alone(1), testTimeout: 60_000, hookTimeout: 60_000 }),
+      project('e2e', 'e2e/**/', { ...alone(2), testTimeout: 30_000, hookTimeout: 60_000 }),
+    ],
+  },
+});
+
+export default config;

@@ -18,10 +18,15 @@ export function entryPoints(): Record<string, string> {
   );
 }
 
-/** React 18 instead of the root's own React, also inside the testing library. */
-const oldestReact = [
-  { find: /^(react|react-dom)(\/.*)?$/, replacement: `${path('test/peers/oldest/node_modules/')}$1$2` },
-];
+/** The testing library's ES module, through Vite: its CommonJS would require the root's React past the aliases. */
+const testingLibrary = {
+  find: /^@testing-library\/react$/,
+  replacement: path('node_modules/@testing-library/react/dist/@testing-library/react.esm.js'),
+};
+const oldestReact = {
+  find: /^(react|react-dom)(\/.*)?$/,
+  replacement: `${path('test/peers/oldest/node_modules/')}$1$2`,
+};
 
 function project(
   name: string,
@@ -36,7 +41,6 @@ function project(
   };
 }
 
-/** The testing library goes through the alias too; it would find the root's React by itself. */
 const react: TestProjectInlineConfiguration['test'] = {
   environment: 'happy-dom',
   server: { deps: { inline: [/@testing-library/] } },
@@ -72,8 +76,8 @@ const config: ViteUserConfig = defineConfig({
       project('unit', 'unit/**/', {}),
       project('contract', 'contract/**/', {}),
       project('integration', 'integration/**/', { testTimeout: 15_000 }),
-      project('react', 'react/**/', react),
-      project('react-18', 'react/**/', react, oldestReact),
+      project('react', 'react/**/', react, [testingLibrary]),
+      project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
       project('package', '', { ...alone(1), testTimeout: 60_000, hookTimeout: 60_000 }),
       project('e2e', 'e2e/**/', { ...alone(2), testTimeout: 30_000, hookTimeout: 60_000 }),
     ],

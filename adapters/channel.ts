@@ -13,7 +13,8 @@ import type { ObjectRef } from './contract.js';
  *          | "@session/" hash   one login session
  * ```
  *
- * Entity and id are escaped as `encodeURIComponent` does, and `*` too. So `/ : @ *` of the grammar never come from
+ * Entity and id are escaped as `encodeURIComponent` does, and `*` too; `__proto__` is `%5F_proto__`, since channels are
+ * keys of plain objects everywhere and that key alone would be lost without a word. So `/ : @ *` of the grammar never come from
  * inside a name: every entity and id has exactly one channel, and no two share one.
  */
 export type Channel = string;
@@ -24,12 +25,16 @@ export const MAX_NAME_LENGTH = 300;
 const NAMESPACE = /^[\w-]{1,40}$/;
 
 function escapeName(text: string): string {
-  return encodeURIComponent(text).replaceAll('*', '%2A');
+  return encodeURIComponent(text)
+    .replaceAll('*', '%2A')
+    .replace(/^__proto__$/, '%5F_proto__');
 }
 
 /** The local channel of an object, or of an entity when there is no id. The object must be valid (`checkObject`). */
 export function channelOf(object: ObjectRef): Channel {
-  return object.id === undefined ? escapeName(object.entity) : `${escapeName(object.entity)}/${escapeName(String(object.id))}`;
+  return object.id === undefined
+    ? escapeName(object.entity)
+    : `${escapeName(object.entity)}/${escapeName(String(object.id))}`;
 }
 
 /** The internal channel of notifications that concern every object of the entity. */
@@ -51,7 +56,10 @@ export function objectOf(channel: unknown): { entity: string; id?: string } | un
   const [entity = '', id, more] = channel.split('/');
   if (more !== undefined) return undefined;
   try {
-    const object = id === undefined ? { entity: decodeURIComponent(entity) } : { entity: decodeURIComponent(entity), id: decodeURIComponent(id) };
+    const object =
+      id === undefined
+        ? { entity: decodeURIComponent(entity) }
+        : { entity: decodeURIComponent(entity), id: decodeURIComponent(id) };
     const fits = [object.entity, object.id ?? 'x'].every((name) => name !== '' && name.length <= MAX_NAME_LENGTH);
     return fits && channelOf(object) === channel ? object : undefined;
   } catch {

@@ -47,8 +47,7 @@ const react: TestProjectInlineConfiguration['test'] = {
 };
 
 /** Projects of one group run together; the groups one after the other, so that a browser has the machine to itself. */
-const alone = (groupOrder: number) =>
-  ({ fileParallelism: false, sequence: { groupOrder }, globalSetup: 'test/kit/build.ts' }) as const;
+const alone = (groupOrder: number) => ({ fileParallelism: false, sequence: { groupOrder } }) as const;
 
 const config: ViteUserConfig = defineConfig({
   resolve: {
@@ -78,7 +77,12 @@ const config: ViteUserConfig = defineConfig({
       project('integration', 'integration/**/', { testTimeout: 15_000 }),
       project('react', 'react/**/', react, [testingLibrary]),
       project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
-      project('package', '', { ...alone(1), testTimeout: 60_000, hookTimeout: 60_000 }),
+      project('package', '', {
+        ...alone(1),
+        globalSetup: 'test/kit/build.ts',
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
+      }),
       project('e2e', 'e2e/**/', { ...alone(2), testTimeout: 30_000, hookTimeout: 60_000 }),
     ],
   },

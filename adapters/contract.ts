@@ -248,7 +248,10 @@ export interface LinkHost {
   request(route: 'config' | 'auth' | 'stream', body: unknown, signal: AbortSignal): Promise<Response>;
   /** Any sign of life restarts the watchdog; a link calls it for bytes that are not a whole event yet. */
   alive(): void;
-  event(event: ServerEvent): void;
+  /** `id`: everything up to it, for every channel of the link, was delivered before. */
+  event(event: ServerEvent, id?: Position): void;
+  /** The newest set with the positions as they are now, for a link that asks again by itself (long polling). */
+  interest(): Interest;
   /** `via` of the status: how events come at the moment. */
   via(via: Via): void;
   down(error: ListenError): void;
@@ -270,7 +273,7 @@ export interface World {
   clearTimeout(timer: unknown): void;
   /** From 0 up to, not including, 1. */
   random(): number;
-  fetch(url: string, init: RequestInit): Promise<Response>;
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
 }
 
 /** The largest wire JSON of one notification, in UTF-8 bytes. Small enough for every provider, with its envelope. */

@@ -2,7 +2,7 @@
  * Finds and starts a headless Chromium: the one that `CHROMIUM_PATH` names, else one of the system, else that of the npm
  * package `@sparticuz/chromium`. It never downloads one, and writes nothing outside `test/.cache`.
  */
-import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium as playwright } from 'playwright-core';
@@ -70,9 +70,13 @@ export async function npmChromium(): Promise<Chromium> {
     if (existsSync(folder)) rmSync(partial, { recursive: true });
     else renameSync(partial, folder);
   }
+  // Its own settings look for fonts in /tmp and keep their cache there; without a font a page is blank.
+  const fonts = join(folder, 'fonts');
+  const dirs = `<dir>${join(fonts, 'fonts')}</dir><dir>/usr/share/fonts</dir><cachedir>${join(folder, 'fonts-cache')}</cachedir>`;
+  writeFileSync(join(fonts, 'fonts.conf'), `<?xml version="1.0"?><fontconfig>${dirs}</fontconfig>`);
   return {
     executablePath: join(folder, 'chromium'),
-    env: { LD_LIBRARY_PATH: join(folder, 'al2023', 'lib'), FONTCONFIG_PATH: join(folder, 'fonts') },
+    env: { LD_LIBRARY_PATH: join(folder, 'al2023', 'lib'), FONTCONFIG_PATH: fonts },
   };
 }
 

@@ -1,0 +1,131 @@
+/** The hook: one listener for as long as the component is mounted and its object stays the same. */
+import { useEffect, useInsertionEffect, useState } from 'react';
+import { channelOf } from '../../adapters/channel.js';
+import type { ObjectRef } from '../../adapters/contract.js';
+import type { ListenError } from '../../adapters/errors.js';
+import { checkObject } from '../../adapters/notification.js';
+import { DEV } from '../client/dev.js';
+import type { Actions, Listening, ListenOptions } from '../client/types.js';
+import type { NoObject } from './listen-object.js';
+import { defined, useSystem } from './listen-provider.js';
+import { misconfigured } from './misconfigured.js';
+import type { System } from './system.js';
+
+/** What a listener of the page is doing. A new object whenever something in it changed. */
+export interface ListenState {
+  /** Nothing can be missed any more. `false` until then, without an object, and while refused. */
+  readonly ready: boolean;
+  /** Why it never will be ready by itself: this user may not listen to the object, say. */
+  readonly error?: ListenError;
+}
+
+export type UseListenOptions = { readonly [K in keyof ListenOptions]: ListenOptions[K] | undefined } & {
+  /** The `name` of the provider that is meant. Default: the one without a name. */
+  readonly system?: string | undefined;
+};
+
+const WAITING: ListenState = { ready: false };
+const READY: ListenState = { ready: true };
+
+/**
+ * Listens to an object and runs the rows of `actions` that a notification selects. Functions may be written inline: the
+ * ones of the newest render run, and rendering again causes no traffic. Neither does an equal new object; another
+ * object moves the listener; a falsy one listens to nothing.
+ *
+ * @throws ListenError `configuration`, at render and only in development, with the fix in its message.
+ */
+export function useListen(object: ObjectRef | NoObject, actions: Actions, options: UseListenOptions = {}): ListenState {
+  return useListening(targetOf(object), actions, options, true);
+}
+
+/** What to listen to, or why that cannot be. */
+export interface Target {
+  readonly object?: ObjectRef;
+  readonly key?: string;
+  readonly problem?: ListenError;
+}
+
+/** What the newest render said, and the listener that it belongs to. */
+interface Held {
+  system?: System;
+  key?: string;
+  actions: Actions;
+  options: ListenOptions;
+  listening?: Listening | undefined;
+}
+
+/** `watched: false`: nobody looks at the state, so the component does not render again for it. */
+export function useListening(
+  target: Target,
+  actions: Actions,
+  { system: name, ...rest }: UseListenOptions,
+  watched: boolean,
+): ListenState {
+  const system = useSystem(name);
+  const problem = system.problem ?? target.problem;
+  const key = problem ? undefined : target.key;
+  const options: ListenOptions = defined(rest);
+  const [held] = useState<Held>({ actions, options });
+  const [state, setState] = useState<{ system: System; key: string; is: ListenState }>();
+
+  // Insertion effects: in the commit itself, not torn down by StrictMode or Suspense, silent on the server. So no
+  // callback of a former render starts once the page shows the next one.
+  useInsertionEffect(() => {
+    if (held.system !== system || held.key !== key) {
+      held.listening?.close(); // else what arrives before the effect below would refresh the former object's data
+      held.listening = undefined;
+    }
+    Object.assign(held, { system, key, actions, options });
+    try {
+      held.listening?.setOptions(options);
+      held.listening?.setActions(actions);
+    } catch (error) {
+      system.report(misconfigured('actions', error));
+    }
+  });
+  useInsertionEffect(() => () => held.listening?.close(), [held]);
+
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the object, the message for the problem
+  useEffect(() => {
+    setState(undefined);
+    if (problem) return system.report(problem);
+    if (key === undefined) return;
+    let listening: Listening;
+    try {
+      listening = system.client().listen(target.object as ObjectRef, held.actions, held.options);
+    } catch (error) {
+      return system.report(misconfigured(error instanceof Error ? error.message : 'listen', error));
+    }
+    held.listening = listening;
+    let watching = watched;
+    const settle = (is: ListenState): void => {
+      if (watching) setState({ system, key, is });
+    };
+    listening.ready.then(
+      () => settle(READY),
+      (error: ListenError) => settle({ ready: false, error }),
+    );
+    return () => {
+      watching = false;
+      held.listening = undefined;
+      listening.close();
+    };
+  }, [system, key, problem?.message]);
+
+  if (problem) return { ready: false, error: problem };
+  return state?.system === system && state.key === key ? state.is : WAITING;
+}
+
+/** The object in its one form, with the key that two equal objects share; nothing for a falsy one. */
+export function targetOf(object: ObjectRef | NoObject): Target {
+  if (!object) return {};
+  try {
+    const ref = checkObject(object);
+    return { object: ref, key: channelOf(ref) };
+  } catch (error) {
+    const hint = DEV
+      ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}'
+      : '';
+    return { problem: misconfigured((error as Error).message + hint, error) };
+  }
+}

@@ -1,6 +1,6 @@
 import { MAX_NAME_LENGTH } from './channel.js';
 import { MAX_WIRE_BYTES, type Notification, type ObjectRef } from './contract.js';
-import { parsePosition, type Position } from './position.js';
+import { type Position, parsePosition } from './position.js';
 import { WIRE_KEYS, type WireNotification } from './protocol.js';
 
 /** The longest action name, in UTF-16 units: it is a name in code, not a text. */
@@ -53,27 +53,34 @@ export function checkAction(action: unknown, field = 'action'): string {
   const flaw = flawOf(action, MAX_ACTION_LENGTH);
   if (flaw) throw new TypeError(`${field}: ${flaw}`);
   if (action === EVERY_ACTION) throw new TypeError(`${field}: "*" listens to every action and cannot be notified`);
+  // Actions are keys of plain objects everywhere, and this key would be lost there without a word.
+  if (action === '__proto__') throw new TypeError(`${field}: "__proto__" cannot be an action`);
   return action as string;
 }
 
 /**
- * Checks a changed date: a valid `Date`, ISO 8601 text, or a safe whole number (a version).
+ * Checks a changed date: a valid `Date`, ISO 8601 text, or a safe whole number (a version). Text is brought to UTC, since
+ * only then it compares as text, and keeps its digits after the seconds: cutting the microseconds of a database off would
+ * make two changes of one millisecond look like one.
  *
  * @throws TypeError that names the field and the fix.
  */
 export function checkChangedDate(value: unknown, field = 'changedDate'): string | number {
-  if (value instanceof Date && !Number.isNaN(value.getTime())) return value.toISOString();
   if (typeof value === 'number' && Number.isSafeInteger(value)) return value;
-  // Only UTC in one form compares as text; other offsets are brought to it, keeping the digits after milliseconds.
-  if (typeof value === 'string' && ISO_DATE.test(value)) {
-    if (value.endsWith('Z') && !Number.isNaN(Date.parse(value))) return value;
-    const time = Date.parse(value);
-    if (!Number.isNaN(time)) return new Date(time).toISOString();
+  const text = value instanceof Date && !Number.isNaN(value.getTime()) ? value.toISOString() : value;
+  const match = typeof text === 'string' ? ISO_DATE.exec(text) : null;
+  if (match && !Number.isNaN(Date.parse(match[0]))) {
+    const [, minute = '', rest = '', zone = ''] = match;
+    // `Date` takes 30 February for 1 March and 24:00 for the next day; as text they would sort wrongly.
+    const exists = new Date(`${minute}Z`).toISOString().startsWith(minute);
+    const utc = new Date(`${minute}${zone}`).toISOString();
+    // Shifting a year 0 or 9999 can leave the four digits.
+    if (exists && utc.length === 24) return `${utc.slice(0, 16)}${rest}Z`;
   }
   throw new TypeError(`${field}: must be a valid Date, ISO 8601 text with a time zone, or a whole number`);
 }
 
-const ISO_DATE = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
+const ISO_DATE = /^(\d{4}-\d\d-\d\dT\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/;
 
 /** Two changed dates of one kind compared; `undefined` when one is a version and the other a date. */
 export function compareChangedDates(a: string | number, b: string | number): number | undefined {
@@ -117,13 +124,14 @@ export interface RenderOptions {
 
 /** The full rendering, for those who hold the object's channel: exactly the keys of {@link WIRE_KEYS} that have a value. */
 export function renderFull(notification: Notification, position: Position, options: RenderOptions = {}): string {
-  return stringify({ ...notification, position, ...(options.to && { to: true }), ...(options.spread && { spread: options.spread }) });
+  // `to` and `spread` are named last, so that a caller's object with keys of these names cannot fill them.
+  return stringify({ ...notification, position, to: options.to || undefined, spread: options.spread || undefined });
 }
 
 /** The reduced rendering, for those who hold only the entity's channel: neither id nor notifier. */
 export function renderReduced(notification: Notification, position: Position, options: RenderOptions = {}): string {
   const { entity, action, cause, except } = notification;
-  return stringify({ entity, action, position, cause, except, ...(options.spread && { spread: options.spread }) });
+  return stringify({ entity, action, position, cause, except, spread: options.spread || undefined });
 }
 
 function stringify(wire: Record<string, unknown>): string {
@@ -134,40 +142,63 @@ function stringify(wire: Record<string, unknown>): string {
 }
 
 /**
- * Makes sure that every rendering of the notification stays within {@link MAX_WIRE_BYTES}, whatever its position.
+ * Makes sure that every rendering of the notification stays within {@link MAX_WIRE_BYTES}, whatever its position and
+ * whatever it is merged with: a merge can add `unordered` and take a longer changed date of the same kind.
  *
- * @throws RangeError that names the largest field.
+ * @throws RangeError that names the largest field; TypeError when `detail` cannot be JSON.
  */
 export function checkWireSize(notification: Notification): void {
-  const bytes = utf8Length(renderFull(notification, LONGEST_POSITION, { to: true, spread: 60_000 }));
+  const sizes = WIRE_KEYS.map(
+    (key) => [key, utf8Length(jsonOf(key, (notification as WireNotification)[key]))] as const,
+  );
+  const changedDate = typeof notification.changedDate === 'number' ? Number.MIN_SAFE_INTEGER : LONGEST_DATE;
+  const widest: Notification = { ...notification, changedDate, unordered: true };
+  const bytes = utf8Length(renderFull(widest, LONGEST_POSITION, { to: true, spread: 60_000 }));
   if (bytes <= MAX_WIRE_BYTES) return;
-  const sizes = Object.entries(notification).map(([key, value]) => [key, utf8Length(JSON.stringify(value) ?? '')] as const);
-  const [largest] = sizes.sort((a, b) => b[1] - a[1])[0] ?? ['notification'];
+  const [largest] = sizes.reduce((most, size) => (size[1] > most[1] ? size : most));
   throw new RangeError(
     `${largest}: the notification would have ${bytes} bytes, but at most ${MAX_WIRE_BYTES} are allowed; shorten ${largest}`,
   );
 }
 
-const LONGEST_POSITION: Position = `${'e'.repeat(40)}:${'9'.repeat(20)}`;
+const LONGEST_POSITION: Position = `${'e'.repeat(40)}:${'9'.repeat(32)}`;
+const LONGEST_DATE = '2000-01-01T00:00:00.000000000Z';
+
+function jsonOf(field: string, value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? '';
+  } catch (error) {
+    throw new TypeError(`${field}: cannot be written as JSON`, { cause: error });
+  }
+}
 
 function utf8Length(text: string): number {
   return new TextEncoder().encode(text).length;
 }
 
-/** Reads a rendering that came over the wire. Anything that is not one is `undefined`; it never throws. */
+/**
+ * Reads a rendering that came over the wire. Anything that is not one is `undefined`; it never throws, and neither does
+ * what takes its result: every name in it has a channel. Keys of a later version are let through.
+ */
 export function parseNotification(value: unknown): WireNotification | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const wire = value as Record<string, unknown>;
+  const wire = value as Partial<Record<keyof WireNotification, unknown>>;
+  const { entity, id, action, changedDate, except, spread = 0 } = wire;
   const fits =
-    typeof wire.entity === 'string' &&
-    typeof wire.action === 'string' &&
+    !flawOf(entity, MAX_NAME_LENGTH) &&
+    !flawOf(action, MAX_ACTION_LENGTH) &&
     parsePosition(wire.position) &&
-    (wire.id === undefined || typeof wire.id === 'string') &&
-    (wire.except === undefined || Array.isArray(wire.except));
-  return fits ? (wire as unknown as WireNotification) : undefined;
+    (id === undefined || !flawOf(id, MAX_NAME_LENGTH)) &&
+    (changedDate === undefined || typeof changedDate === 'string' || typeof changedDate === 'number') &&
+    (except === undefined || (Array.isArray(except) && except.every((hash) => typeof hash === 'string'))) &&
+    Number.isFinite(spread);
+  return fits ? (wire as WireNotification) : undefined;
 }
 
 /** Whether two references mean the same object: a number and its text are the same id. */
 export function sameObject(a: ObjectRef, b: ObjectRef): boolean {
-  return a.entity === b.entity && (a.id === undefined ? b.id === undefined : b.id !== undefined && String(a.id) === String(b.id));
+  return (
+    a.entity === b.entity &&
+    (a.id === undefined ? b.id === undefined : b.id !== undefined && String(a.id) === String(b.id))
+  );
 }

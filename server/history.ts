@@ -21,10 +21,12 @@ export interface History extends HistoryReader {
   reset(window: LogWindow): void;
   /** Marks everything up to now as loaded, not lived through. */
   start(window: LogWindow): void;
+  /** Ends a right before the log has it: cancels every grant that was made up to now. */
+  revoke(entry: RevokeEntry): void;
   /** Drops what is older than the retention. */
   expire(): void;
-  /** The floor for grants: revocations before it may be forgotten. */
-  readonly revocationFloor: Position;
+  /** Whether revocations after this position may have been forgotten, so that a grant made there cannot be judged. */
+  forgotten(position: Position): boolean;
 }
 
 export interface HistoryOptions {
@@ -107,9 +109,7 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
     get floor() {
       return floor;
     },
-    get revocationFloor() {
-      return revocationFloor;
-    },
+    forgotten: (position) => (comparePositions(position, revocationFloor) ?? -1) < 0,
     known: () => now() - knownSince,
     size: () => order.size,
     start(loaded) {
@@ -119,6 +119,7 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
       knownSince = now();
     },
     reset: clear,
+    revoke: (entry) => revoke(entry, { position: top, at: now() }),
     apply({ position, entry }, live) {
       top = position;
       const at = now();

@@ -62,6 +62,8 @@ export interface Connection {
   readonly covered: Map<Channel, number>;
   /** Entries with a serial at or below it were part of its replay. */
   serial: number;
+  /** It was covered: its position means something. */
+  ready: boolean;
   /** What this tick sends it. */
   batch: Batch | undefined;
   /** Since when its socket has taken nothing more, on the monotonic clock. */
@@ -72,6 +74,8 @@ export interface Connection {
   /** The backlog was given up: one resync for everything takes its place. */
   overflowed: boolean;
   closed: boolean;
+  /** Called once when it is gone. */
+  onLeave: (() => void) | undefined;
 }
 
 /** Whether the connection gets the entry in full, reduced, or (`undefined`) not at all. */

@@ -59,10 +59,12 @@ export interface HubCounts {
 export interface Hub {
   /** Takes a connection and says hello. It covers nothing yet. */
   open(sink: StreamSink, visitor: Visitor, hello: Omit<HelloEvent, 'type' | 'spread'>): Connection;
-  /** Registers, replays and says ready, in one synchronous turn. */
-  cover(connection: Connection, coverage: Coverage): void;
+  /** Registers, replays and says ready, in one synchronous turn. Tells whether there was news beside `ready`. */
+  cover(connection: Connection, coverage: Coverage): boolean;
   /** Ends the cover of channels in mid-stream, ahead of everything that waits. */
   uncover(connection: Connection, channels: readonly Channel[], why: 'refused' | 'reauthorise'): void;
+  /** Ends the cover of what a revocation names, on this node, now. */
+  revoke(entry: RevokeEntry): void;
   /** Lets the cover of channels last longer. */
   prolong(connection: Connection, channels: readonly Channel[], expires: number): void;
   deliver(logged: Logged): void;
@@ -71,6 +73,10 @@ export interface Hub {
   flush(): void;
   /** One heartbeat to everybody: with the position that the node has proved, or (`undefined`) degraded. */
   beat(position: Position | undefined): void;
+  /** The same to one connection. */
+  beatOne(connection: Connection, position: Position | undefined): void;
+  /** Says goodbye to one connection and ends its stream. */
+  dismiss(connection: Connection, within: number): void;
   /** Ends the cover of channels whose grants have ended. Call it about once a second. */
   expire(): void;
   /** Says goodbye to everybody and ends the streams. */
@@ -192,7 +198,20 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     cover.remove(connection, [...connection.covered.keys(), ...connection.own]);
     connection.backlog.clear();
     connection.control.length = 0;
+    connection.onLeave?.();
     for (const waiting of ending.values()) waiting.delete(connection);
+  }
+
+  function heartbeat(position: Position | undefined): Frame {
+    const spread = spreadFor(connections.size);
+    if (position === undefined) return frameEvent({ type: 'heartbeat', degraded: true, spread });
+    return frameEvent({ type: 'heartbeat', position, spread }, position);
+  }
+
+  function dismiss(connection: Connection, within: number): void {
+    connection.sink.write(frameEvent({ type: 'goodbye', within }));
+    connection.sink.end();
+    leave(connection);
   }
 
   function watchEnd(connection: Connection): void {
@@ -266,11 +285,13 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         covered: new Map(),
         serial,
         batch: undefined,
+        ready: false,
         blockedSince: undefined,
         control: [],
         backlog: new Map(),
         overflowed: false,
         closed: false,
+        onLeave: undefined,
       };
       connections.add(connection);
       sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
@@ -278,7 +299,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       return connection;
     },
     cover(connection, coverage) {
-      if (connection.closed) return;
+      if (connection.closed) return false;
       const { channels, own, refused, reauthorise } = coverage;
       const after = new Map<Channel, Position | null>();
       for (const [channel, { after: position, expires }] of channels) {
@@ -289,6 +310,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       // From here to the end nothing awaits: what is noted, registered and copied belongs to one moment.
       const position = history.top;
       connection.serial = serial;
+      connection.ready = true;
       cover.add(connection);
       watchEnd(connection);
       const { replay, resync: lost } = history.read(after);
@@ -311,8 +333,10 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       }
       frames.push(frameEvent({ type: 'ready', position, known: Math.round(history.known()), latest: latestOf(connection) }, position));
       control(connection, joinFrames(frames));
+      return frames.length > 1;
     },
     uncover,
+    revoke,
     prolong(connection, channels, expires) {
       for (const channel of channels) if (connection.covered.has(channel)) connection.covered.set(channel, expires);
       watchEnd(connection);
@@ -335,17 +359,22 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     flush,
     beat(position) {
       flush();
-      const spread = spreadFor(connections.size);
-      const frame = position === undefined ? frameEvent({ type: 'heartbeat', degraded: true, spread }) : frameEvent({ type: 'heartbeat', position, spread }, position);
+      const frame = heartbeat(position);
       const stalledBefore = monotonic() - STALL_LIMIT;
       for (const connection of connections) {
-        if (connection.blockedSince === undefined) write(connection, frame);
+        // Before its `ready`, an id would make a standard EventSource skip the replay when it reconnects.
+        if (connection.blockedSince === undefined) connection.ready && write(connection, frame);
         else if (connection.blockedSince <= stalledBefore) {
           counts.stalled += 1;
           connection.sink.destroy();
         }
       }
     },
+    beatOne(connection, position) {
+      flush();
+      control(connection, heartbeat(position));
+    },
+    dismiss,
     expire() {
       const wall = now();
       for (const [second, waiting] of ending) {
@@ -360,12 +389,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     },
     close(within) {
       flush();
-      const goodbye = frameEvent({ type: 'goodbye', within });
-      for (const connection of [...connections]) {
-        connection.sink.write(goodbye);
-        connection.sink.end();
-        leave(connection);
-      }
+      for (const connection of [...connections]) dismiss(connection, within);
     },
     counts: () => ({
       ...counts,

@@ -1,0 +1,106 @@
+/**
+ * Writes frames to a Node response. The fast way goes past `ServerResponse.write` to the socket with frames that are HTTP
+ * chunks already: measured at half the CPU of `res.write`. It is taken only where the response is plain; where something
+ * wrapped it (compression, HTTP/2), frames go through the wrapper.
+ */
+import { ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Frame } from './framing.js';
+import type { StreamSink } from './sink.js';
+
+/** What both kinds of Node responses have. */
+export interface NodeResponse extends NodeJS.EventEmitter {
+  write(chunk: Uint8Array): boolean;
+  end(): unknown;
+  destroy(error?: Error): unknown;
+  readonly socket: Socket | null;
+  readonly writableEnded: boolean;
+  readonly destroyed?: boolean;
+}
+
+/** Takes a response whose head was written and flushed. */
+export function nodeSink(response: NodeResponse): StreamSink {
+  const socket = plainSocket(response);
+  socket?.setTimeout(0);
+  socket?.setNoDelay(true);
+  socket?.setKeepAlive(true);
+  // What goes wrong ends in `close`; without a listener a reset HTTP/2 stream would end the process.
+  response.on('error', () => {});
+  return socket ? socketSink(response, socket) : wrappedSink(response);
+}
+
+/** The socket, when bytes may go to it as they are; it depends on the head, so it is asked after that was flushed. */
+function plainSocket(response: NodeResponse): Socket | undefined {
+  if (!(response instanceof ServerResponse)) return undefined; // HTTP/2
+  const replaced = Object.hasOwn(response, 'write') || response.write !== ServerResponse.prototype.write;
+  // No socket while a pipelined answer is ahead of this one.
+  return replaced || !response.socket ? undefined : response.socket;
+}
+
+function socketSink(response: NodeResponse, socket: Socket): StreamSink {
+  // An HTTP/1.0 client gets no chunks; the connection's end is the end of the stream.
+  const form = (response as ServerResponse).chunkedEncoding === true ? 'chunked' : 'bare';
+  let over = false;
+  return {
+    write(frame: Frame) {
+      return over || socket.destroyed || socket.write(frame[form]);
+    },
+    watch({ drained, closed }) {
+      const onDrain = (): void => {
+        if (!over) drained();
+      };
+      socket.on('drain', onDrain);
+      response.once('close', () => {
+        over = true;
+        socket.off('drain', onDrain);
+        closed();
+      });
+      if (socket.destroyed) queueMicrotask(() => response.emit('close'));
+    },
+    end() {
+      if (over) return;
+      over = true;
+      response.end(); // writes the last, empty chunk behind ours
+    },
+    destroy() {
+      over = true;
+      // A reset frees what the kernel holds for a reader that does not read; a plain destroy leaves it there.
+      socket.resetAndDestroy();
+    },
+  };
+}
+
+function wrappedSink(response: NodeResponse): StreamSink {
+  const flush = (response as { flush?: () => void }).flush?.bind(response);
+  let over = false;
+  return {
+    write(frame) {
+      if (over || response.writableEnded || response.destroyed === true) return true;
+      const goOn = response.write(frame.bare);
+      flush?.(); // compression middleware holds bytes back until it is asked
+      return goOn;
+    },
+    watch({ drained, closed }) {
+      response.on('drain', () => {
+        if (!over) drained();
+      });
+      let told = false;
+      const close = (): void => {
+        over = true;
+        if (!told) closed();
+        told = true;
+      };
+      response.once('close', close);
+      if (response.destroyed === true) queueMicrotask(close);
+    },
+    end() {
+      if (over) return;
+      over = true;
+      response.end();
+    },
+    destroy() {
+      over = true;
+      response.destroy();
+    },
+  };
+}

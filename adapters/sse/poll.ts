@@ -1,0 +1,52 @@
+/** Collects what a stream would have been sent into one answer, for long polls and catch-up reads. */
+import type { Frame } from './framing.js';
+import type { StreamSink } from './sink.js';
+
+export interface Collector {
+  readonly sink: StreamSink;
+  /** Resolves with the JSON body at the first news after `settle`, at `finish`, or when the connection ended. */
+  readonly answer: Promise<string>;
+  /** From now on any frame is news, and ends the wait. */
+  settle(): void;
+  /** Answers now. */
+  finish(): void;
+}
+
+export function collectEvents(): Collector {
+  const frames: Frame[] = [];
+  let events: { closed(): void } | undefined;
+  let settled = false;
+  let resolve: (body: string) => void = () => {};
+  const answer = new Promise<string>((done) => {
+    resolve = done;
+  });
+  let over = false;
+
+  function finish(): void {
+    if (over) return;
+    over = true;
+    resolve(`{"events":[${frames.map((frame) => frame.json).join(',')}]}`);
+    events?.closed();
+  }
+
+  return {
+    answer,
+    settle() {
+      settled = true;
+    },
+    finish,
+    sink: {
+      write(frame) {
+        if (over) return true;
+        frames.push(frame);
+        if (settled) finish();
+        return true;
+      },
+      watch(given) {
+        events = given;
+      },
+      end: finish,
+      destroy: finish,
+    },
+  };
+}

@@ -1,0 +1,78 @@
+/** Environment constants -> settings. Every mistake is found and reported together, each with its fix. */
+import { randomBytes } from 'node:crypto';
+import type { LogLine } from './types.js';
+
+export interface Settings {
+  readonly provider: string;
+  /** The first signs, all verify. */
+  readonly secrets: readonly string[];
+  readonly namespace: string;
+  /** `memory:` or the URL of an engine. */
+  readonly log: string;
+  /** Milliseconds. */
+  readonly retention: number;
+  readonly production: boolean;
+}
+
+/** Retention that outlives every grant and a walk through a tunnel; Scout's default, and it served. */
+const DEFAULT_RETENTION = '7m';
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+/** Shorter secrets can be searched for. */
+const SHORTEST_SECRET = 16;
+
+/** Which adapters and log drivers this version carries. */
+const PROVIDERS = ['sse'];
+const LOGS = ['memory:'];
+
+/**
+ * Reads the environment.
+ *
+ * @param grantLife milliseconds; the retention must be at least that, so that a revocation outlives what it cancels.
+ * @param ownLog the application brings its own log, so `NOTIFY_LISTEN_LOG` is not asked.
+ * @throws Error that lists every mistake with its fix.
+ */
+export function readConfig(
+  env: Readonly<Record<string, string | undefined>>,
+  { grantLife, ownLog, logger }: { grantLife: number; ownLog: boolean; logger: (line: LogLine) => void },
+): Settings {
+  const mistakes: string[] = [];
+  const production = env.NODE_ENV === 'production';
+
+  const provider = env.NOTIFY_LISTEN_PROVIDER || 'sse';
+  if (!PROVIDERS.includes(provider)) mistakes.push(`NOTIFY_LISTEN_PROVIDER is "${provider}"; this version knows: ${PROVIDERS.join(', ')}`);
+
+  const log = env.NOTIFY_LISTEN_LOG || 'memory:';
+  if (!ownLog && !LOGS.some((known) => log.startsWith(known))) {
+    // An engine's URL may hold a password: only its scheme is told.
+    mistakes.push(`NOTIFY_LISTEN_LOG names "${log.split(':')[0]}:"; this version knows: ${LOGS.join(', ')}`);
+  }
+
+  const secrets = (env.NOTIFY_LISTEN_SECRET ?? '').split(',').map((secret) => secret.trim()).filter((secret) => secret !== '');
+  const short = secrets.findIndex((secret) => secret.length < SHORTEST_SECRET);
+  if (short >= 0) mistakes.push(`NOTIFY_LISTEN_SECRET: secret ${short + 1} of ${secrets.length} has less than ${SHORTEST_SECRET} characters; make one with: openssl rand -base64 32`);
+  if (secrets.length === 0) {
+    if (production) mistakes.push('NOTIFY_LISTEN_SECRET is required in production; make one with: openssl rand -base64 32');
+    else {
+      secrets.push(randomBytes(32).toString('base64url'));
+      logger({ level: 'warn', message: 'NOTIFY_LISTEN_SECRET is not set: a secret was made for this process; in production it is required' });
+    }
+  }
+
+  const shared = provider !== 'sse' || (!ownLog && log !== 'memory:');
+  const namespace = env.NOTIFY_LISTEN_NAMESPACE || 'default';
+  if (!/^[\w-]{1,40}$/.test(namespace)) mistakes.push('NOTIFY_LISTEN_NAMESPACE must be 1 to 40 letters, digits, "_" or "-"');
+  if (production && shared && !env.NOTIFY_LISTEN_NAMESPACE) {
+    mistakes.push('NOTIFY_LISTEN_NAMESPACE is required in production with a provider or a shared engine: environments with the same keys would hear each other');
+  }
+
+  const [, amount, unit = ''] = /^(\d{1,9})(ms|s|m|h)$/.exec(env.NOTIFY_LISTEN_RETENTION || DEFAULT_RETENTION) ?? [];
+  const retention = Number(amount) * (UNITS[unit] ?? Number.NaN);
+  if (Number.isNaN(retention)) mistakes.push(`NOTIFY_LISTEN_RETENTION is "${env.NOTIFY_LISTEN_RETENTION}"; write a number with a unit, such as 7m, 420s or 1h`);
+  else if (retention < grantLife) mistakes.push(`NOTIFY_LISTEN_RETENTION is ${retention} ms, but must be at least the life of a grant (grantLife, ${grantLife} ms)`);
+
+  if (mistakes.length > 0) throw new Error(`notify-listen is not configured:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`);
+  if (production && !ownLog && log === 'memory:') {
+    logger({ level: 'warn', message: 'NOTIFY_LISTEN_LOG is memory: this log is for one process only; several processes would never hear each other' });
+  }
+  return { provider, secrets, namespace, log, retention, production };
+}

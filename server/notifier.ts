@@ -1,0 +1,213 @@
+/** The public face of the server: wires the log, the history, the SSE hub, access and the routes into one notifier. */
+import type { Log, LogEntry } from '../adapters/contract.js';
+import { createSseServer, type SseServer } from '../adapters/sse/server.js';
+import { createAccess } from './access.js';
+import { readConfig, type Settings } from './config.js';
+import { createTransactions, currentCause, type Held } from './context.js';
+import { mergeHeld, notificationEntry, revokeEntry } from './entries.js';
+import { createFollower, LAG_PATIENCE } from './follower.js';
+import { createHandler, type Handler } from './handler.js';
+import { createGate, DEFAULT_LIMITS } from './limits.js';
+import { createMemoryLog } from './log/memory.js';
+import { createOutbox } from './outbox.js';
+import { createSecrets, causeOf } from './secrets.js';
+import type { ChangedObject, LogLine, Notifier, NotifierOptions, NotifyOptions, User } from './types.js';
+import { CAUSE_HEADER } from '../adapters/protocol.js';
+
+/** A revocation must outlive every grant that it cancels, so grants are short; renewing one costs one request. */
+const GRANT_LIFE = 5 * 60_000;
+/** Shorter than the idle time after which common proxies cut (60 s), with room for one that is lost. */
+const HEARTBEAT = 15_000;
+const ACCESS_TIMEOUT = 5_000;
+const HISTORY_CAP = 100_000;
+const NOTIFY_TIMEOUT = 2_000;
+/** Over how long clients spread their return after `close`, in milliseconds. */
+const GOODBYE_WITHIN = 3_000;
+
+/** The handler of each notifier's routes, for `notify-listen/server/express`, `/node` and `/fetch`. */
+const handlers = new WeakMap<Notifier, Handler<unknown>>();
+
+/** The routes of a notifier that {@link createNotifier} made. */
+export function handlerOf(notifier: Notifier): Handler<unknown> {
+  const handler = handlers.get(notifier);
+  if (!handler) throw new TypeError('notifier: must come from createNotifier() of this copy of notify-listen');
+  return handler;
+}
+
+/**
+ * Makes the notifier of one application. It starts to follow its log at once, and lives until `close()`.
+ *
+ * @throws Error that names every mistake in the options and in the environment constants.
+ */
+export function createNotifier<Request = any, U extends User = any>(options: NotifierOptions<Request, U>): Notifier {
+  const { env = process.env, logger = consoleLogger, grantLife = GRANT_LIFE, heartbeat = HEARTBEAT, notifyTimeout = NOTIFY_TIMEOUT } = options;
+  checkOptions(options);
+  const settings = readConfig(env, { grantLife, ownLog: options.log !== undefined, logger });
+  const onError = guarded(options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })), logger);
+  const secrets = createSecrets(settings.secrets, settings.namespace);
+  const monotonic = (): number => performance.now();
+  const now = (): number => Date.now();
+
+  const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
+  const transactions = createTransactions();
+  const counts = { notified: 0, refused: 0 };
+  const outbox = createOutbox({ log, timeout: notifyTimeout, life: settings.retention, monotonic, random: Math.random, onError });
+  const follower = createFollower({
+    log,
+    retention: settings.retention,
+    cap: options.historyCap ?? HISTORY_CAP,
+    heartbeat,
+    monotonic,
+    onError,
+    deliver: (logged) => sse.deliver(logged),
+    lost: (start) => {
+      logger({ level: 'warn', message: 'the log is not continuous: every listener refreshes once', epoch: start.top });
+      sse.resync(start);
+    },
+    beat: (position) => {
+      gate.sweep();
+      sse.beat(position);
+    },
+  });
+  const sse: SseServer = createSseServer({ history: follower.history, monotonic, now });
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const gate = createGate(limits, monotonic);
+  const handler = createHandler<Request>({
+    access: createAccess<Request, U>({ ...options, secrets, timeout: options.accessTimeout ?? ACCESS_TIMEOUT, onError }),
+    secrets,
+    follower,
+    hub: sse.hub,
+    gate,
+    limits,
+    settings,
+    grantLife,
+    heartbeat,
+    origins: options.origins ?? [],
+    now,
+    onError,
+    onRefused: (count) => {
+      counts.refused += count;
+    },
+  });
+  announce(settings, { heartbeat, grantLife, limits, historyCap: options.historyCap ?? HISTORY_CAP }, logger);
+
+  let closing: Promise<void> | undefined;
+
+  async function send(entries: readonly LogEntry[], immediate: boolean): ReturnType<Notifier['notify']> {
+    if (closing) throw new Error('notify() was called after close()');
+    const held = transactions.getStore();
+    if (held && !held.over && !immediate) {
+      held.entries.push(...entries);
+      return { accepted: true, held: true };
+    }
+    const result = await outbox.append(entries);
+    counts.notified += entries.length;
+    logger({ level: 'debug', message: 'notified', entries: entries.length, accepted: result.accepted });
+    return result;
+  }
+
+  const notifier: Notifier = {
+    async notify(action, object, given: NotifyOptions = {}) {
+      const cause = given.request === undefined ? currentCause() : causeOf(headerOf(given.request, CAUSE_HEADER));
+      const objects: readonly ChangedObject[] = Array.isArray(object) ? object : [object as ChangedObject];
+      const entries = objects.map((one) => notificationEntry(action, one, given, secrets, cause));
+      return send(entries, given.immediate === true);
+    },
+    async revoke(user, object) {
+      const entry = revokeEntry(user, object, secrets);
+      // On this node at once, whatever becomes of the log.
+      if (follower.loaded()) follower.history.revoke(entry);
+      sse.revoke(entry);
+      return send([entry], true);
+    },
+    async position() {
+      await follower.started();
+      return follower.history.top;
+    },
+    async transaction(fn) {
+      const outer = transactions.getStore();
+      const held: Held = { entries: [], over: false };
+      try {
+        const result = await transactions.run(held, async () => fn());
+        held.over = true;
+        if (outer && !outer.over) outer.entries.push(...held.entries);
+        else await send(mergeHeld(held.entries), true);
+        return result;
+      } finally {
+        held.over = true;
+      }
+    },
+    metrics: () => ({
+      ...sse.hub.counts(),
+      ...counts,
+      history: follower.history.size(),
+      waiting: outbox.waiting(),
+      degraded: !follower.healthy(),
+    }),
+    close({ within = GOODBYE_WITHIN } = {}) {
+      closing ??= (async () => {
+        await outbox.close(Math.min(notifyTimeout, LAG_PATIENCE));
+        await sse.close(within);
+        await follower.close();
+        if (options.log === undefined) await log.close();
+      })();
+      return closing;
+    },
+  };
+  handlers.set(notifier, handler as Handler<unknown>);
+  return notifier;
+}
+
+function checkOptions(options: NotifierOptions): void {
+  const mistakes: string[] = [];
+  if (typeof options.user !== 'function') mistakes.push('user: must be a function from the request to a user');
+  if (typeof options.canListen !== 'object' || options.canListen === null) {
+    mistakes.push('canListen: must name the entities that may be listened to, such as { Order: { one: (user, id) => … } }');
+  }
+  for (const [entity, rule] of Object.entries(options.canListen ?? {})) {
+    for (const name of ['one', 'many', 'all'] as const) {
+      if (rule?.[name] !== undefined && typeof rule[name] !== 'function') mistakes.push(`canListen.${entity}.${name}: must be a function`);
+    }
+    if (!rule?.one && !rule?.many && !rule?.all) mistakes.push(`canListen.${entity}: needs one, many or all; without the entity it is denied`);
+  }
+  for (const name of ['accessTimeout', 'grantLife', 'heartbeat', 'historyCap', 'notifyTimeout'] as const) {
+    const value = options[name];
+    if (value !== undefined && !(Number.isFinite(value) && value > 0)) mistakes.push(`${name}: must be a number above 0`);
+  }
+  for (const [name, value] of Object.entries(options.limits ?? {})) {
+    if (!(typeof value === 'number' && value > 0)) mistakes.push(`limits.${name}: must be a number above 0`);
+  }
+  for (const origin of options.origins ?? []) {
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin) mistakes.push(`origins: "${origin}" must be an origin such as https://app.example`);
+  }
+  if (mistakes.length > 0) throw new TypeError(`createNotifier was not given what it needs:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`);
+}
+
+/** The effective settings, once, without secrets. */
+function announce(settings: Settings, rest: Record<string, unknown>, logger: (line: LogLine) => void): void {
+  const { secrets, log, ...told } = settings;
+  logger({ level: 'info', message: 'notify-listen starts', ...told, log: `${log.split(':')[0]}:`, secrets: secrets.length, ...rest });
+}
+
+/** The application's own `onError` must not break what reports to it. */
+function guarded(report: (error: unknown) => void, logger: (line: LogLine) => void): (error: unknown) => void {
+  return (error) => {
+    try {
+      report(error);
+    } catch (fault) {
+      logger({ level: 'error', message: 'onError threw', error: fault });
+    }
+  };
+}
+
+function consoleLogger({ level, message, ...fields }: LogLine): void {
+  if (level !== 'debug') console[level](`[notify-listen] ${message}`, fields);
+}
+
+/** A header of a request of Express, Node or the web standard. */
+function headerOf(request: unknown, name: string): string | undefined {
+  const headers = (request as { headers?: unknown } | null)?.headers;
+  if (headers instanceof Headers) return headers.get(name) ?? undefined;
+  const value = (headers as Record<string, unknown> | undefined)?.[name];
+  return typeof value === 'string' ? value : undefined;
+}

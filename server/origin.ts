@@ -1,0 +1,47 @@
+/**
+ * Which pages may talk to the routes. The user is known by a cookie as a rule, which a browser sends along for any page;
+ * so a page of another origin is refused unless the application named it.
+ */
+import { HttpError } from './http-error.js';
+
+interface Asked {
+  readonly method: string;
+  header(name: string): string | undefined;
+}
+
+/** How long a browser may remember that an origin is allowed, in seconds. */
+const PREFLIGHT_LIFE = '600';
+
+/** @throws HttpError 403 for a page of an origin that is neither the site's own nor named. */
+export function refuseForeign(request: Asked, origins: readonly string[]): void {
+  const origin = request.header('origin');
+  if (origin === undefined) {
+    // Not a script of another origin, which would have sent one; but perhaps an image or a frame on a foreign page.
+    const site = request.header('sec-fetch-site');
+    if (site === undefined || site === 'same-origin' || site === 'none') return;
+  } else if (origins.includes(origin) || isOwn(origin, request)) {
+    return;
+  }
+  throw new HttpError(403, 'origin', `Pages of ${origin ?? 'other sites'} may not listen here; name the origin in the option "origins".`);
+}
+
+/** Behind a proxy the host is that of the proxy's own request; a foreign page can set neither header. */
+function isOwn(origin: string, request: Asked): boolean {
+  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
+  return host !== undefined && (host === request.header('host') || host === request.header('x-forwarded-host') || host === request.header(':authority'));
+}
+
+/** The CORS headers for a named origin; none for others, which a browser takes as a refusal. */
+export function corsHeaders(request: Asked, origins: readonly string[]): Record<string, string> {
+  const origin = request.header('origin');
+  if (origin === undefined || !origins.includes(origin)) return {};
+  const asked = request.header('access-control-request-headers');
+  return {
+    'Access-Control-Allow-Origin': origin,
+    'Access-Control-Allow-Credentials': 'true',
+    'Access-Control-Expose-Headers': 'Retry-After',
+    Vary: 'Origin',
+    // The application's own headers (a bearer token, a CSRF token) are not ours to know.
+    ...(asked !== undefined && { 'Access-Control-Allow-Headers': asked, 'Access-Control-Max-Age': PREFLIGHT_LIFE }),
+  };
+}

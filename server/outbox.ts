@@ -1,0 +1,145 @@
+/**
+ * Brings entries into the log. While the log does not take them they wait in a bounded buffer and are tried again; what
+ * is given up on becomes a `resync` for its listeners once the log is back. A crash before then loses what waits: that is
+ * the stated limit.
+ */
+import type { Log, LogEntry, ObjectRef } from '../adapters/contract.js';
+import type { Position } from '../adapters/position.js';
+import type { NotifyResult } from './types.js';
+
+/** Entries that may wait: some minutes of a busy application, about 5 MB. */
+export const BUFFER_LIMIT = 10_000;
+/** Objects whose notifications were given up on, each of which gets a resync; beyond, everybody does. */
+const GIVEN_UP_LIMIT = 1_000;
+/** Entries of one append, so that one retry stays small. */
+const BATCH = 500;
+/** Wait between two tries, in milliseconds. */
+const RETRY_MIN = 250;
+const RETRY_MAX = 10_000;
+
+export interface Outbox {
+  /** Appends entries, all or none. Never rejects. */
+  append(entries: readonly LogEntry[]): Promise<NotifyResult>;
+  waiting(): number;
+  /** Tries once more to bring out what waits, at most `ms`, and stops. */
+  close(ms: number): Promise<void>;
+}
+
+export interface OutboxOptions {
+  readonly log: Log;
+  /** How long `append` may take before it answers `{ accepted: false }`, in milliseconds. */
+  readonly timeout: number;
+  /** How long an entry is worth waiting for, in milliseconds: nobody could replay it after that. */
+  readonly life: number;
+  readonly monotonic: () => number;
+  readonly random: () => number;
+  readonly onError: (error: unknown) => void;
+}
+
+interface Waiting {
+  readonly entry: LogEntry;
+  readonly since: number;
+}
+
+export function createOutbox({ log, timeout, life, monotonic, random, onError }: OutboxOptions): Outbox {
+  const buffer: Waiting[] = [];
+  /** Objects by their JSON, `null` once it is everything. */
+  let givenUp: Map<string, ObjectRef> | null = new Map();
+  let attempt = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  async function tryAppend(entries: readonly LogEntry[]): Promise<readonly Position[]> {
+    let late: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      late = setTimeout(() => reject(new Error(`The log "${log.name}" did not acknowledge within ${timeout} ms.`)), timeout);
+    });
+    try {
+      return await Promise.race([log.append(entries), limit]);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  function giveUp(entry: LogEntry): void {
+    // A revocation that cannot be logged ends with the life of the grants; there is nothing to refresh.
+    if (entry.kind === 'revoke' || givenUp === null) return;
+    const objects = entry.kind === 'resync' ? entry.objects : [{ entity: entry.notification.entity, ...(entry.notification.id !== undefined && { id: entry.notification.id }) }];
+    if (objects === undefined) {
+      givenUp = null;
+      return;
+    }
+    for (const object of objects) givenUp.set(JSON.stringify(object), object);
+    if (givenUp.size > GIVEN_UP_LIMIT) givenUp = null;
+  }
+
+  function hold(entries: readonly LogEntry[]): void {
+    const since = monotonic();
+    for (const entry of entries) buffer.push({ entry, since });
+    for (const { entry } of buffer.splice(0, Math.max(0, buffer.length - BUFFER_LIMIT))) giveUp(entry);
+    schedule();
+  }
+
+  function schedule(): void {
+    if (timer || closed) return;
+    const ceiling = Math.min(RETRY_MAX, RETRY_MIN * 2 ** attempt);
+    timer = setTimeout(() => void retry(), ceiling / 2 + (random() * ceiling) / 2);
+    timer.unref();
+  }
+
+  async function retry(): Promise<void> {
+    timer = undefined;
+    const oldest = monotonic() - life;
+    const stale = buffer.findIndex(({ since }) => since > oldest);
+    for (const { entry } of buffer.splice(0, stale < 0 ? buffer.length : stale)) giveUp(entry);
+    const batch = buffer.slice(0, BATCH).map(({ entry }) => entry);
+    const resync: LogEntry[] = givenUp === null ? [{ kind: 'resync' }] : givenUp.size > 0 ? [{ kind: 'resync', objects: [...givenUp.values()] }] : [];
+    if (batch.length + resync.length === 0) return;
+    try {
+      await tryAppend([...resync, ...batch]);
+      attempt = 0;
+      if (resync.length > 0) givenUp = new Map();
+      buffer.splice(0, batch.length);
+      if (buffer.length > 0) await retry();
+    } catch (error) {
+      attempt += 1;
+      onError(error);
+      schedule();
+    }
+  }
+
+  const pending = (): number => buffer.length + (givenUp === null ? 1 : givenUp.size);
+
+  return {
+    async append(entries) {
+      if (entries.length === 0) return { accepted: true, positions: [] };
+      // Behind what waits: a newer notification must not make the log look as if it had the older one.
+      if (pending() > 0) {
+        hold(entries);
+        return { accepted: false };
+      }
+      try {
+        return { accepted: true, positions: await tryAppend(entries) };
+      } catch (error) {
+        onError(error);
+        hold(entries);
+        return { accepted: false };
+      }
+    },
+    waiting: () => buffer.length,
+    async close(ms) {
+      clearTimeout(timer);
+      if (pending() > 0) {
+        let late: NodeJS.Timeout | undefined;
+        const limit = new Promise<void>((resolve) => {
+          late = setTimeout(resolve, ms);
+        });
+        await Promise.race([retry(), limit]);
+        clearTimeout(late);
+      }
+      closed = true;
+      clearTimeout(timer);
+      if (pending() > 0) onError(new Error(`${pending()} notifications could not be brought into the log before it was closed.`));
+    },
+  };
+}

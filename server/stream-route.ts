@@ -1,0 +1,252 @@
+/** `/stream`: reads the log for granted channels, as an event stream, a long poll, or at once. */
+import { type Channel, channelOf, objectOf } from '../adapters/channel.js';
+import { epochOf, parsePosition, type Position } from '../adapters/position.js';
+import { PROTOCOL_VERSION } from '../adapters/protocol.js';
+import { collectEvents, type Connection, type Coverage, type StreamSink } from '../adapters/sse/server.js';
+import type { Identity } from './access.js';
+import { type Grant, readGrant } from './grants.js';
+import { checkProtocol, type HandlerOptions, readJson, type RouteAnswer, type RouteRequest } from './handler.js';
+import { HttpError, unavailable } from './http-error.js';
+
+/** A long poll answers by then even without news: well below the idle time of common proxies. Milliseconds. */
+const POLL_WAIT = 25_000;
+/** Grants of one stream: a page that mounts its listeners one by one gets one for each until they are renewed together. */
+const MOST_GRANTS = 1_000;
+/** The part of a grant's life after which the node asks again for a standard `EventSource`, which cannot. */
+const RENEW_AT = 0.7;
+/** A standard `EventSource` reconnects by itself when its access could not be asked. Milliseconds. */
+const TRY_AGAIN_WITHIN = 3_000;
+
+const STREAM_HEADERS = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  // no-transform and X-Accel-Buffering: a proxy that buffers or compresses would hold every event back.
+  'Cache-Control': 'no-cache, no-transform',
+  'X-Accel-Buffering': 'no',
+  'X-Content-Type-Options': 'nosniff',
+};
+const ANSWER_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+
+interface Asked {
+  readonly wait: 'stream' | 'poll' | 'once';
+  readonly grants: readonly string[];
+  readonly channels: ReadonlyMap<Channel, Position | null>;
+  readonly own: Position | null;
+}
+
+export interface StreamRoute<Request> {
+  get(request: RouteRequest<Request>): Promise<RouteAnswer>;
+  post(request: RouteRequest<Request>): Promise<RouteAnswer>;
+}
+
+interface StreamRouteOptions<Request> extends HandlerOptions<Request> {
+  who(identity: Identity): { user: string; session?: string };
+}
+
+export function createStreamRoute<Request>(options: StreamRouteOptions<Request>): StreamRoute<Request> {
+  const { access, secrets, follower, hub, gate, limits, grantLife, heartbeat, now, onError, onRefused, who } = options;
+  const { history } = follower;
+
+  function open(sink: StreamSink, identity: Identity, leave: () => void): Connection {
+    const watched: StreamSink = {
+      ...sink,
+      watch: ({ drained, closed }) =>
+        sink.watch({
+          drained,
+          closed() {
+            leave();
+            closed();
+          },
+        }),
+    };
+    const hello = { protocol: PROTOCOL_VERSION, epoch: epochOf(history.top), ...who(identity), heartbeat };
+    return hub.open(watched, { users: identity.users, own: identity.own }, hello);
+  }
+
+  /** Positions ahead of this node are lag: it waits until it has caught up. Positions of lost entries are resynced. */
+  async function catchUp(positions: Iterable<Position | null>): Promise<void> {
+    for (const position of positions) {
+      if (position === null) continue;
+      if ((await follower.reach(position)) === 'late') throw unavailable('This server has not caught up yet; try again.');
+    }
+  }
+
+  /** The channels that the grants allow, and those for which a new grant is needed. */
+  function coverage(asked: Asked, grants: readonly Grant[], identity: Identity): Coverage {
+    const channels = new Map<Channel, { after: Position | null; expires: number }>();
+    for (const grant of grants) {
+      for (const channel of grant.channels) {
+        const after = asked.channels.get(channel);
+        if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;
+        const known = channels.get(channel);
+        if (!known || known.expires < grant.expires) channels.set(channel, { after, expires: grant.expires });
+      }
+    }
+    const reauthorise = [...asked.channels.keys()].filter((channel) => !channels.has(channel));
+    return { channels, own: asked.own, refused: [], reauthorise };
+  }
+
+  /** Of the grants shown, those that are this user's and still hold. */
+  function validGrants(tokens: readonly string[], identity: Identity): Grant[] {
+    return tokens.flatMap((token) => {
+      const grant = readGrant(token, secrets);
+      const holds =
+        grant !== undefined &&
+        identity.users.includes(grant.user) &&
+        (grant.session === undefined || identity.sessions?.includes(grant.session) === true) &&
+        grant.expires > now() &&
+        epochOf(grant.position) === epochOf(history.top) &&
+        !follower.history.forgotten(grant.position);
+      return holds ? [grant] : [];
+    });
+  }
+
+  async function collect(request: RouteRequest<Request>, asked: Asked, identity: Identity, grants: readonly Grant[], leave: () => void): Promise<RouteAnswer> {
+    const collector = collectEvents();
+    request.onClose(collector.finish);
+    const connection = open(collector.sink, identity, leave);
+    const news = hub.cover(connection, coverage(asked, grants, identity));
+    if (asked.wait === 'once' || news) collector.finish();
+    else {
+      collector.settle();
+      const timer = setTimeout(() => {
+        hub.beatOne(connection, follower.healthy() ? history.top : undefined);
+        collector.finish();
+      }, POLL_WAIT);
+      collector.answer.finally(() => clearTimeout(timer));
+    }
+    return { status: 200, headers: ANSWER_HEADERS, body: await collector.answer };
+  }
+
+  /** A standard `EventSource` shows no grant: its access is asked here, and again before that would have ended. */
+  async function coverByAsking(connection: Connection, identity: Identity, objects: readonly { entity: string; id?: string }[], after: Position | null): Promise<void> {
+    const position = history.top;
+    const results = await access.check(identity, objects);
+    if (connection.closed) return;
+    const refused = objects.filter((_, index) => results[index] === 'refused').map(channelOf);
+    onRefused(refused.length);
+    if (results.includes('retry')) return tryAgain(connection);
+    const granted = objects.filter((_, index) => results[index] === 'granted').map(channelOf);
+    const standing = granted.filter((channel) => !history.revoked(identity.users, channel, position));
+    if (standing.length < granted.length) return tryAgain(connection);
+    const expires = now() + grantLife;
+    hub.cover(connection, { channels: new Map(granted.map((channel) => [channel, { after, expires }])), own: after, refused, reauthorise: [] });
+    if (granted.length > 0) renewLater(connection, identity);
+  }
+
+  function tryAgain(connection: Connection): void {
+    hub.dismiss(connection, TRY_AGAIN_WITHIN);
+  }
+
+  function renewLater(connection: Connection, identity: Identity): void {
+    const timer = setTimeout(() => void renew(connection, identity).catch(onError), grantLife * RENEW_AT);
+    timer.unref();
+    connection.onLeave = () => clearTimeout(timer);
+  }
+
+  async function renew(connection: Connection, identity: Identity): Promise<void> {
+    const channels = [...connection.covered.keys()];
+    const position = history.top;
+    const results = await access.check(identity, channels.map((channel) => objectOf(channel) as { entity: string; id?: string }));
+    if (connection.closed) return;
+    if (results.includes('retry')) return tryAgain(connection);
+    const granted = channels.filter((channel, index) => results[index] === 'granted' && !history.revoked(identity.users, channel, position));
+    hub.uncover(connection, channels.filter((channel) => !granted.includes(channel)), 'refused');
+    hub.prolong(connection, granted, now() + grantLife);
+    if (granted.length > 0) renewLater(connection, identity);
+  }
+
+  return {
+    async post(request) {
+      const asked = askedOf(await readJson(request, limits.bodyBytes), limits.channelsPerConnection);
+      const identity = await access.identify(request.raw);
+      if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
+      const grants = validGrants(asked.grants, identity);
+      if (asked.wait === 'stream') {
+        const delay = gate.delay(identity.users[0]);
+        if (delay > 0) throw new HttpError(429, 'limit', 'Streams are opened too fast.', { retryAfter: Math.ceil(delay / 1_000) });
+      }
+      await catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
+      const leave = gate.enter(identity.users[0]);
+      if (asked.wait !== 'stream') return collect(request, asked, identity, grants, leave);
+      return {
+        status: 200,
+        headers: STREAM_HEADERS,
+        stream(sink) {
+          const connection = open(sink, identity, leave);
+          hub.cover(connection, coverage(asked, grants, identity));
+        },
+      };
+    },
+    async get(request) {
+      const version = request.query.get('protocol');
+      if (version !== null) checkProtocol(Number(version));
+      const objects = request.query.getAll('object').map((text) => {
+        const object = objectOf(text);
+        if (!object) throw new HttpError(400, 'invalid', `object: ${JSON.stringify(text.slice(0, 100))} is not an entity, or an entity, "/" and an id, each escaped as by encodeURIComponent.`);
+        return object;
+      });
+      if (objects.length > limits.channelsPerConnection) {
+        throw new HttpError(413, 'too-large', `object: was given ${objects.length} times, but at most ${limits.channelsPerConnection} are served.`);
+      }
+      const identity = await access.identify(request.raw);
+      if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
+      // A position that is none is answered as a lost one would be: the page refreshes once.
+      const given = request.header('last-event-id') || request.query.get('lastEventId');
+      const after = given ? (parsePosition(given) ? (given as Position) : UNKNOWN_POSITION) : null;
+      await catchUp([after]);
+      // A status that is not 200 would end a standard EventSource for good: it waits instead.
+      await delayed(request, gate.delay(identity.users[0]));
+      const leave = gate.enter(identity.users[0]);
+      return {
+        status: 200,
+        headers: STREAM_HEADERS,
+        stream(sink) {
+          const connection = open(sink, identity, leave);
+          coverByAsking(connection, identity, objects, after).catch((error) => {
+            onError(error);
+            tryAgain(connection);
+          });
+        },
+      };
+    },
+  };
+}
+
+/** Of an epoch that no log has: whoever comes from there is told to refresh. */
+const UNKNOWN_POSITION: Position = 'unknown:0';
+
+function askedOf(body: Record<string, unknown>, most: number): Asked {
+  const { wait, grants, channels, own } = body;
+  if (wait !== 'stream' && wait !== 'poll' && wait !== 'once') throw new HttpError(400, 'invalid', 'wait: must be "stream", "poll" or "once".');
+  if (!Array.isArray(grants) || grants.length > MOST_GRANTS || !grants.every((grant) => typeof grant === 'string')) {
+    throw new HttpError(400, 'invalid', `grants: must be an array of at most ${MOST_GRANTS} texts.`);
+  }
+  if (typeof channels !== 'object' || channels === null || Array.isArray(channels)) {
+    throw new HttpError(400, 'invalid', 'channels: must be an object from channels to positions or null.');
+  }
+  const entries = Object.entries(channels);
+  if (entries.length > most) throw new HttpError(413, 'too-large', `channels: has ${entries.length}, but at most ${most} are served on one connection.`);
+  return {
+    wait,
+    grants,
+    channels: new Map(entries.map(([channel, position]) => [channel, positionOf(position, 'channels')])),
+    own: positionOf(own ?? null, 'own'),
+  };
+}
+
+function positionOf(value: unknown, field: string): Position | null {
+  if (value !== null && !parsePosition(value)) throw new HttpError(400, 'invalid', `${field}: ${JSON.stringify(value)?.slice(0, 80)} is not a position.`);
+  return value as Position | null;
+}
+
+/** Waits, unless the client goes first. */
+function delayed(request: RouteRequest, ms: number): Promise<void> {
+  if (ms === 0) return Promise.resolve();
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    request.onClose(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,41 @@
+/** The routes for Express 4 and 5, as a handler for `app.use(path, …)`. Only translates. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { CAUSE_HEADER } from '../../adapters/protocol.js';
+import { withCause } from '../context.js';
+import { causeOf } from '../secrets.js';
+import type { Notifier } from '../types.js';
+import { answer } from './node.js';
+
+/** What is used of Express, so that its types are not needed to use this package. */
+export type ExpressRequest = IncomingMessage & { readonly path: string; readonly body?: unknown };
+export type ExpressHandler = (request: ExpressRequest, response: ServerResponse, next: (error?: unknown) => void) => void;
+
+/**
+ * The routes of a notifier: `app.use('/notify-listen', routes(notifier))`. Put it ahead of heavy middleware; behind the
+ * one that knows the user. A body parser may have run, or not.
+ */
+export function routes(notifier: Notifier): ExpressHandler {
+  return (request, response, next) => {
+    const url = request.url ?? '/';
+    const at = url.indexOf('?');
+    answer(notifier, request, response, request.path, at < 0 ? '' : url.slice(at), parsedBody(request)).then((found) => {
+      if (!found) next();
+    }, next);
+  };
+}
+
+/**
+ * Remembers, for all that a request leads to, which page made it, so that listeners with `ignoreOwn` can tell their own
+ * changes: `app.use(rememberRequest())`, ahead of the routes that call `notify`.
+ */
+export function rememberRequest(): ExpressHandler {
+  return (request, _response, next) => {
+    const secret = request.headers[CAUSE_HEADER];
+    withCause(causeOf(typeof secret === 'string' ? secret : undefined), () => next());
+  };
+}
+
+/** What a body parser left. Without one Express 4 has an empty object there and Express 5 nothing; the stream is unread. */
+function parsedBody(request: ExpressRequest): unknown {
+  return request.readableEnded || request.complete && request.body !== undefined && Object.keys(request.body as object).length > 0 ? request.body : undefined;
+}

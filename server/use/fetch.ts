@@ -1,0 +1,50 @@
+/** The routes for frameworks on the web's standard `Request` and `Response`. Only translates. */
+import { webSink } from '../../adapters/sse/server.js';
+import type { RouteRequest } from '../handler.js';
+import { HttpError } from '../http-error.js';
+import { handlerOf } from '../notifier.js';
+import type { Notifier } from '../types.js';
+
+/** Answers a request; `undefined` when it is not one of the routes. */
+export type FetchHandler = (request: Request) => Promise<Response | undefined>;
+
+/**
+ * The routes of a notifier for standard requests. `user` and `session` get the `Request`.
+ *
+ * @param options `base`: the path that they live under. Default `/notify-listen`.
+ */
+export function fetchHandler(notifier: Notifier, { base = '/notify-listen' }: { base?: string } = {}): FetchHandler {
+  return async (request) => {
+    const url = new URL(request.url);
+    if (!url.pathname.startsWith(`${base}/`)) return undefined;
+    const { sink, body } = webSink();
+    const routed: RouteRequest<Request> = {
+      method: request.method,
+      path: url.pathname.slice(base.length),
+      query: url.searchParams,
+      // Frameworks make requests without a Host header; the URL has it.
+      header: (name) => request.headers.get(name) ?? (name === 'host' ? url.host : undefined),
+      body: (limit) => readBody(request, limit),
+      onClose: (run) => request.signal.addEventListener('abort', run, { once: true }),
+      raw: request,
+    };
+    const result = await handlerOf(notifier).handle(routed);
+    if (!result) return undefined;
+    if (!('stream' in result)) return new Response(result.status === 204 ? null : result.body, { status: result.status, headers: result.headers });
+    // Not every server cancels the body of a client that has gone.
+    request.signal.addEventListener('abort', () => sink.destroy(), { once: true });
+    result.stream(sink);
+    return new Response(body, { status: 200, headers: result.headers });
+  };
+}
+
+async function readBody(request: Request, limit: number): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > limit) throw new HttpError(413, 'too-large', `The body has more than ${limit} bytes.`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}

@@ -79,7 +79,6 @@ const config: ViteUserConfig = defineConfig({
       project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
       project('package', '', {
         ...alone(1),
-        globalSetup: 'test/kit/build.ts',
         testTimeout: 60_000,
         hookTimeout: 60_000,
       }),

@@ -38,8 +38,8 @@ function isFresh(): boolean {
   return Math.max(...SOURCES.flatMap(filesIn).map(changed)) < Math.min(...built.map(changed));
 }
 
-/** What `npm run build` does; throws with its output when it fails. Vitest calls it once for each project. */
-export default function buildPackage(): void {
+/** What `npm run build` does; throws with its output when it fails. */
+export function buildPackage(): void {
   if (isFresh()) return;
   const { status, stdout, stderr } = spawnSync('npm', ['run', '--silent', 'build'], { cwd: root, encoding: 'utf8' });
   if (status !== 0) throw new Error(`the build failed\n${stdout}${stderr}`);

@@ -24,7 +24,8 @@ export default class TallyReporter implements Reporter {
       ...[...module.children.allSuites()].flatMap((suite) => suite.errors()),
     ]);
     const skipsCount = process.env.CI === 'true' ? skipped.length : 0;
-    const failed = inState('failed').length + faults.length + unhandledErrors.length + skipsCount;
+    const nothingRan = tests.length > 0 ? 0 : 1;
+    const failed = inState('failed').length + faults.length + unhandledErrors.length + skipsCount + nothingRan;
     if (failed > 0) process.exitCode = 1;
     console.log(`${inState('passed').length} passed, ${failed} failed`);
   }

@@ -1,0 +1,101 @@
+/** Starts the order desk: `npm run demo`, or `npm run dev` with hot reload. Stops on Ctrl-C. */
+import { randomBytes } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join, resolve } from 'node:path';
+import { createApp } from './server/app.js';
+import { openDatabase } from './server/database.js';
+import { createDeskNotifier } from './server/notifier.js';
+import { buildPage, servePage } from './vite.js';
+
+const HOST = '127.0.0.1';
+/** How long pages may take to come back after a clean stop: it is a demo, so at once. */
+const GOODBYE_MS = 500;
+/** A stop that takes longer than this is ended by force. */
+const STOP_MS = 1500;
+
+const dev = process.argv.includes('--dev');
+const port = Number(process.env.PORT ?? 3000);
+const data = resolve(process.env.DEMO_DATA ?? join(import.meta.dirname, '.data'));
+
+/** What to undo at the end, the last first. */
+const undo: (() => unknown)[] = [];
+let stopping = false;
+
+async function start(): Promise<void> {
+  // Bound first, so that a taken port is known before anything is built. Requests wait until the desk is ready.
+  let ready = (_app: ReturnType<typeof createApp>['app']): void => {};
+  const app = new Promise<ReturnType<typeof createApp>['app']>((resolve) => {
+    ready = resolve;
+  });
+  const server = createServer(async (request, response) => (await app)(request, response));
+  await listen(server, dev ? 0 : port);
+  undo.push(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const address = server.address() as AddressInfo;
+
+  const { db, close } = await openDatabase(data);
+  undo.push(close);
+  const notifier = createDeskNotifier(db, { ...process.env, NOTIFY_LISTEN_SECRET: await secret() });
+  undo.push(() => notifier.close({ within: GOODBYE_MS }));
+  const page = dev ? undefined : await buildPage(join(data, 'page'));
+  const desk = createApp({ db, notifier, page });
+  undo.push(() => desk.reports.close());
+  await desk.reports.resume();
+  ready(desk.app);
+
+  let shown = address.port;
+  if (dev) {
+    const vite = await servePage({ host: HOST, port, server: `http://${HOST}:${address.port}` });
+    undo.push(() => vite.close());
+    shown = vite.port;
+  }
+  console.log(`The order desk is open: http://${HOST}:${shown}/  (Ctrl-C stops it)`);
+}
+
+function listen(server: Server, at: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(at, HOST, resolve);
+  });
+}
+
+/** Signs the grants. Kept, so that pages which are open during a restart need not ask for their rights again. */
+async function secret(): Promise<string> {
+  if (process.env.NOTIFY_LISTEN_SECRET) return process.env.NOTIFY_LISTEN_SECRET;
+  const file = join(data, 'secret');
+  const kept = await readFile(file, 'utf8').catch(() => '');
+  if (kept) return kept;
+  const made = randomBytes(32).toString('base64url');
+  await writeFile(file, made, { mode: 0o600 });
+  return made;
+}
+
+async function stop(code: number): Promise<void> {
+  if (stopping) return;
+  stopping = true;
+  setTimeout(() => process.exit(code || 1), STOP_MS).unref();
+  for (const step of undo.reverse()) {
+    try {
+      await step();
+    } catch (error) {
+      console.error(error);
+    }
+  }
+  process.exit(code);
+}
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0));
+
+start().catch((error: NodeJS.ErrnoException) => {
+  if (stopping) return;
+  if (error.code === 'EADDRINUSE') {
+    console.error(`Port ${port} is taken. Choose another one: PORT=${port + 1} npm run ${dev ? 'dev' : 'demo'}`);
+  } else {
+    console.error(error.message);
+  }
+  void stop(1);
+});

@@ -49,6 +49,7 @@ export function ListenProvider({ name = UNNAMED, children, ...rest }: ListenProv
   // biome-ignore lint/correctness/useExhaustiveDependencies: the rest of the settings is read through `update`
   const system = useMemo(() => createSystem(settings), [rest.url, rest.credentials, rest.client]);
   const systems = useMemo(() => new Map(around).set(name, system), [around, name, system]);
+  system.announce(rest.callbacks);
   useInsertionEffect(() => system.update(settings));
   useEffect(() => system.attach(), [system]);
   return createElement(Systems.Provider, { value: systems }, children);
@@ -60,7 +61,8 @@ export function useSystem(name: string = UNNAMED): System {
   return useMemo(() => {
     const found = systems.get(name);
     if (found) return found;
-    return createAbsentSystem(misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `unknown system ${name}`));
+    const problem = misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `unknown system ${name}`);
+    return createAbsentSystem(problem, [...systems.values()].at(-1)?.report);
   }, [systems, name]);
 }
 

@@ -1,7 +1,9 @@
 /** One system to listen to: a client that is made when it is first needed and ended when its provider has left. */
-import type { ListenError } from '../../adapters/errors.js';
+import { ListenError } from '../../adapters/errors.js';
+import { normaliseActions } from '../client/actions.js';
+import { DEV } from '../client/dev.js';
 import { createListenClient } from '../client/index.js';
-import type { CallbackRegistry, ListenClient, ListenClientOptions, ListenStatus } from '../client/types.js';
+import type { Actions, CallbackRegistry, ListenClient, ListenClientOptions, ListenStatus } from '../client/types.js';
 
 /** What a provider was given: a ready client, or the options to make one. */
 export type SystemSettings = ListenClientOptions & { readonly client?: ListenClient | undefined };
@@ -15,7 +17,14 @@ export interface System {
   onStatus(changed: () => void): () => void;
   /** For an error that belongs to no row: the newest `onError`, else the console. */
   report(error: unknown): void;
-  /** Takes the settings of the newest render. */
+  /**
+   * Throws, in development, for an action list that cannot be. With a ready client the names of its own callbacks are
+   * not known here; it checks them when it listens.
+   */
+  check(actions: Actions, own: CallbackRegistry | undefined): void;
+  /** Makes the names of the registry known, at render: widgets inside may use a name that the same render brings. */
+  announce(callbacks: CallbackRegistry | undefined): void;
+  /** Takes the settings of the newest commit. */
   update(settings: SystemSettings): void;
   /** A provider stands for this system. Returns the function by which it leaves. */
   attach(): () => void;
@@ -46,15 +55,16 @@ export function createSystem(initial: SystemSettings): System {
   }
 
   /** The registry that the client holds stays one object; each of its functions looks up the newest of its name. */
-  function register(): void {
-    const newest = settings.callbacks ?? {};
-    for (const name of Object.keys(callbacks)) if (!Object.hasOwn(newest, name)) delete callbacks[name];
-    for (const name of Object.keys(newest)) {
-      callbacks[name] ??= (refresh, error) => (settings.callbacks as CallbackRegistry)[name]?.(refresh, error);
+  function announce(registry: CallbackRegistry = {}): void {
+    for (const name of Object.keys(registry)) {
+      callbacks[name] ??= (refresh, error) => {
+        const newest = settings.callbacks?.[name];
+        if (!newest) throw new ListenError('configuration', `no callback ${name}`);
+        return newest(refresh, error);
+      };
     }
   }
 
-  register();
   function client(): ListenClient {
     if (settings.client) return settings.client;
     made ??= make();
@@ -66,9 +76,13 @@ export function createSystem(initial: SystemSettings): System {
     status: () => client().status(),
     onStatus: (changed) => client().onStatus(changed),
     report,
+    check(actions, own) {
+      if (DEV && !settings.client) normaliseActions(actions, [own, callbacks]);
+    },
+    announce,
     update(newest) {
       settings = newest;
-      register();
+      for (const name of Object.keys(callbacks)) if (!settings.callbacks?.[name]) delete callbacks[name];
     },
     attach() {
       providers++;
@@ -86,7 +100,7 @@ export function createSystem(initial: SystemSettings): System {
 }
 
 /** Stands for a system that is not there. */
-export function createAbsentSystem(problem: ListenError): System {
+export function createAbsentSystem(problem: ListenError, report: System['report'] = console.error): System {
   const status: ListenStatus = { state: 'failed', degraded: false, error: problem };
   return {
     problem,
@@ -95,7 +109,9 @@ export function createAbsentSystem(problem: ListenError): System {
     },
     status: () => status,
     onStatus: () => () => {},
-    report: console.error,
+    report,
+    check() {},
+    announce() {},
     update() {},
     attach: () => () => {},
   };

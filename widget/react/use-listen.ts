@@ -52,6 +52,8 @@ interface Held {
   actions: Actions;
   options: ListenOptions;
   listening?: Listening | undefined;
+  /** What was wrong with the actions of the last render, so that rendering again does not report it again. */
+  mistake?: string | undefined;
 }
 
 /** `watched: false`: nobody looks at the state, so the component does not render again for it. */
@@ -65,6 +67,7 @@ export function useListening(
   const problem = system.problem ?? target.problem;
   const key = problem ? undefined : target.key;
   const options: ListenOptions = defined(rest);
+  if (DEV) correct(() => system.check(actions, options.callbacks));
   const [held] = useState<Held>({ actions, options });
   const [state, setState] = useState<{ system: System; key: string; is: ListenState }>();
 
@@ -76,12 +79,12 @@ export function useListening(
       held.listening = undefined;
     }
     Object.assign(held, { system, key, actions, options });
-    try {
+    const mistake = correct(() => {
       held.listening?.setOptions(options);
       held.listening?.setActions(actions);
-    } catch (error) {
-      system.report(misconfigured('actions', error));
-    }
+    });
+    if (mistake && held.mistake !== mistake.message) system.report(mistake);
+    held.mistake = mistake?.message;
   });
   useInsertionEffect(() => () => held.listening?.close(), [held]);
 
@@ -90,13 +93,11 @@ export function useListening(
     setState(undefined);
     if (problem) return system.report(problem);
     if (key === undefined) return;
-    let listening: Listening;
-    try {
-      listening = system.client().listen(target.object as ObjectRef, held.actions, held.options);
-    } catch (error) {
-      return system.report(misconfigured(error instanceof Error ? error.message : 'listen', error));
-    }
-    held.listening = listening;
+    const mistake = correct(() => {
+      held.listening = system.client().listen(target.object as ObjectRef, held.actions, held.options);
+    });
+    const { listening } = held;
+    if (mistake || !listening) return system.report(mistake);
     let watching = watched;
     const settle = (is: ListenState): void => {
       if (watching) setState({ system, key, is });
@@ -119,13 +120,20 @@ export function useListening(
 /** The object in its one form, with the key that two equal objects share; nothing for a falsy one. */
 export function targetOf(object: ObjectRef | NoObject): Target {
   if (!object) return {};
+  let ref: ObjectRef = object;
+  const hint = '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}';
+  const problem = correct(() => {
+    ref = checkObject(object);
+  }, hint);
+  return problem ? { problem } : { object: ref, key: channelOf(ref) };
+}
+
+/** Runs a check; what it throws is wrong configuration. */
+function correct(check: () => void, hint = ''): ListenError | undefined {
   try {
-    const ref = checkObject(object);
-    return { object: ref, key: channelOf(ref) };
+    check();
+    return undefined;
   } catch (error) {
-    const hint = DEV
-      ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}'
-      : '';
-    return { problem: misconfigured((error as Error).message + hint, error) };
+    return misconfigured((error as Error).message + (DEV ? hint : ''), error);
   }
 }

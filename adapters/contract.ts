@@ -206,7 +206,11 @@ export interface ProviderAdapter {
   /** Publishes in order, at least once. One outcome for each item; rejects only for a fault that concerns them all. */
   publish(batch: readonly Outgoing[]): Promise<readonly PublishOutcome[]>;
   /** What the provider's own client expects as the answer to an authorisation of these channels. */
-  authorise(request: { readonly connection: string; readonly user: string; readonly channels: readonly Channel[] }): Promise<unknown>;
+  authorise(request: {
+    readonly connection: string;
+    readonly user: string;
+    readonly channels: readonly Channel[];
+  }): Promise<unknown>;
   /** Ends delivery to a user whose rights have ended, within the bound that the adapter's page states. */
   revoke(user: string, channels: readonly Channel[] | undefined): Promise<void>;
   close(): Promise<void>;

@@ -19,7 +19,11 @@ export function routeOf(entry: NotificationEntry): Route {
     const users = (to.users ?? []).map((hash) => audienceChannel('user', hash));
     const sessions = (to.sessions ?? []).map((hash) => audienceChannel('session', hash));
     // A channel holds no space, so the two parts cannot run into each other.
-    return { full: [...users, ...sessions], reduced: undefined, key: `${channelOf(notification)} ${notification.action}` };
+    return {
+      full: [...users, ...sessions],
+      reduced: undefined,
+      key: `${channelOf(notification)} ${notification.action}`,
+    };
   }
   const list = channelOf({ entity: notification.entity });
   const own = notification.id === undefined ? everyChannelOf(notification.entity) : channelOf(notification);

@@ -22,7 +22,10 @@ export interface Access<Request> {
   /** @throws HttpError 401 without a user, 403 without the right to listen at all, 503 when it could not be told. */
   identify(request: Request): Promise<Identity>;
   /** One answer for each object, in order. Never throws. */
-  check(identity: Identity, objects: readonly { readonly entity: string; readonly id?: string }[]): Promise<AuthResult[]>;
+  check(
+    identity: Identity,
+    objects: readonly { readonly entity: string; readonly id?: string }[],
+  ): Promise<AuthResult[]>;
 }
 
 export interface AccessOptions<Request, U extends User>
@@ -61,10 +64,18 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
 
   const rules = new Map<string, EntityAccess<U>>(Object.entries(canListen));
 
-  async function checkEntity(rule: EntityAccess<U>, who: U, entity: string, ids: readonly (string | undefined)[]): Promise<AuthResult[]> {
+  async function checkEntity(
+    rule: EntityAccess<U>,
+    who: U,
+    entity: string,
+    ids: readonly (string | undefined)[],
+  ): Promise<AuthResult[]> {
     const single = ids.filter((id) => id !== undefined);
     const many = (): Promise<Set<string>> =>
-      ask(`canListen.${entity}.many`, async () => new Set([...(await (rule.many?.(who, [...new Set(single)]) ?? []))].map(String)));
+      ask(
+        `canListen.${entity}.many`,
+        async () => new Set([...(await (rule.many?.(who, [...new Set(single)]) ?? []))].map(String)),
+      );
     const allowed = rule.many && single.length > 0 ? many() : undefined;
     allowed?.catch(() => {}); // each question below reports it as its own
     return Promise.all(
@@ -88,7 +99,8 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
     async identify(request) {
       const who = await demand('user', () => user(request));
       const id = typeof who === 'object' && who !== null ? who.id : who;
-      if (id === undefined || id === null || id === '') throw new HttpError(401, 'unauthenticated', 'Nobody is logged in.');
+      if (id === undefined || id === null || id === '')
+        throw new HttpError(401, 'unauthenticated', 'Nobody is logged in.');
       const [may, name] = await Promise.all([
         demand('mayListen', () => mayListen?.(who as U) ?? true),
         demand('session', () => session?.(request)),
@@ -96,7 +108,10 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
       if (may !== true) throw new HttpError(403, 'forbidden', 'This user may not listen.');
       const users = secrets.hashes('user', String(id));
       const sessions = name ? secrets.hashes('session', name) : undefined;
-      const own = [...users.map((hash) => audienceChannel('user', hash)), ...(sessions ?? []).map((hash) => audienceChannel('session', hash))];
+      const own = [
+        ...users.map((hash) => audienceChannel('user', hash)),
+        ...(sessions ?? []).map((hash) => audienceChannel('session', hash)),
+      ];
       return { user: who, users, sessions, own };
     },
     async check(identity, objects) {
@@ -111,7 +126,12 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
         [...byEntity].map(async ([entity, indices]) => {
           const rule = rules.get(entity);
           if (!rule) return;
-          const answers = await checkEntity(rule, identity.user as U, entity, indices.map((index) => objects[index]?.id));
+          const answers = await checkEntity(
+            rule,
+            identity.user as U,
+            entity,
+            indices.map((index) => objects[index]?.id),
+          );
           indices.forEach((index, n) => {
             results[index] = answers[n] ?? 'retry';
           });

@@ -39,7 +39,8 @@ export function readConfig(
   const production = env.NODE_ENV === 'production';
 
   const provider = env.NOTIFY_LISTEN_PROVIDER || 'sse';
-  if (!PROVIDERS.includes(provider)) mistakes.push(`NOTIFY_LISTEN_PROVIDER is "${provider}"; this version knows: ${PROVIDERS.join(', ')}`);
+  if (!PROVIDERS.includes(provider))
+    mistakes.push(`NOTIFY_LISTEN_PROVIDER is "${provider}"; this version knows: ${PROVIDERS.join(', ')}`);
 
   const log = env.NOTIFY_LISTEN_LOG || 'memory:';
   if (!ownLog && !LOGS.some((known) => log.startsWith(known))) {
@@ -47,32 +48,56 @@ export function readConfig(
     mistakes.push(`NOTIFY_LISTEN_LOG names "${log.split(':')[0]}:"; this version knows: ${LOGS.join(', ')}`);
   }
 
-  const secrets = (env.NOTIFY_LISTEN_SECRET ?? '').split(',').map((secret) => secret.trim()).filter((secret) => secret !== '');
+  const secrets = (env.NOTIFY_LISTEN_SECRET ?? '')
+    .split(',')
+    .map((secret) => secret.trim())
+    .filter((secret) => secret !== '');
   const short = secrets.findIndex((secret) => secret.length < SHORTEST_SECRET);
-  if (short >= 0) mistakes.push(`NOTIFY_LISTEN_SECRET: secret ${short + 1} of ${secrets.length} has less than ${SHORTEST_SECRET} characters; make one with: openssl rand -base64 32`);
+  if (short >= 0)
+    mistakes.push(
+      `NOTIFY_LISTEN_SECRET: secret ${short + 1} of ${secrets.length} has less than ${SHORTEST_SECRET} characters; make one with: openssl rand -base64 32`,
+    );
   if (secrets.length === 0) {
-    if (production) mistakes.push('NOTIFY_LISTEN_SECRET is required in production; make one with: openssl rand -base64 32');
+    if (production)
+      mistakes.push('NOTIFY_LISTEN_SECRET is required in production; make one with: openssl rand -base64 32');
     else {
       secrets.push(randomBytes(32).toString('base64url'));
-      logger({ level: 'warn', message: 'NOTIFY_LISTEN_SECRET is not set: a secret was made for this process; in production it is required' });
+      logger({
+        level: 'warn',
+        message: 'NOTIFY_LISTEN_SECRET is not set: a secret was made for this process; in production it is required',
+      });
     }
   }
 
   const shared = provider !== 'sse' || (!ownLog && log !== 'memory:');
   const namespace = env.NOTIFY_LISTEN_NAMESPACE || 'default';
-  if (!/^[\w-]{1,40}$/.test(namespace)) mistakes.push('NOTIFY_LISTEN_NAMESPACE must be 1 to 40 letters, digits, "_" or "-"');
+  if (!/^[\w-]{1,40}$/.test(namespace))
+    mistakes.push('NOTIFY_LISTEN_NAMESPACE must be 1 to 40 letters, digits, "_" or "-"');
   if (production && shared && !env.NOTIFY_LISTEN_NAMESPACE) {
-    mistakes.push('NOTIFY_LISTEN_NAMESPACE is required in production with a provider or a shared engine: environments with the same keys would hear each other');
+    mistakes.push(
+      'NOTIFY_LISTEN_NAMESPACE is required in production with a provider or a shared engine: environments with the same keys would hear each other',
+    );
   }
 
   const [, amount, unit = ''] = /^(\d{1,9})(ms|s|m|h)$/.exec(env.NOTIFY_LISTEN_RETENTION || DEFAULT_RETENTION) ?? [];
   const retention = Number(amount) * (UNITS[unit] ?? Number.NaN);
-  if (Number.isNaN(retention)) mistakes.push(`NOTIFY_LISTEN_RETENTION is "${env.NOTIFY_LISTEN_RETENTION}"; write a number with a unit, such as 7m, 420s or 1h`);
-  else if (retention < grantLife) mistakes.push(`NOTIFY_LISTEN_RETENTION is ${retention} ms, but must be at least the life of a grant (grantLife, ${grantLife} ms)`);
+  if (Number.isNaN(retention))
+    mistakes.push(
+      `NOTIFY_LISTEN_RETENTION is "${env.NOTIFY_LISTEN_RETENTION}"; write a number with a unit, such as 7m, 420s or 1h`,
+    );
+  else if (retention < grantLife)
+    mistakes.push(
+      `NOTIFY_LISTEN_RETENTION is ${retention} ms, but must be at least the life of a grant (grantLife, ${grantLife} ms)`,
+    );
 
-  if (mistakes.length > 0) throw new Error(`notify-listen is not configured:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`);
+  if (mistakes.length > 0)
+    throw new Error(`notify-listen is not configured:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`);
   if (production && !ownLog && log === 'memory:') {
-    logger({ level: 'warn', message: 'NOTIFY_LISTEN_LOG is memory: this log is for one process only; several processes would never hear each other' });
+    logger({
+      level: 'warn',
+      message:
+        'NOTIFY_LISTEN_LOG is memory: this log is for one process only; several processes would never hear each other',
+    });
   }
   return { provider, secrets, namespace, log, retention, production };
 }

@@ -1,16 +1,31 @@
 /** From what an application passes to `notify` and `revoke` to entries of the log: checked, with ids hashed. */
-import type { Audience, LogEntry, Notification, NotificationEntry, ObjectRef, RevokeEntry } from '../adapters/contract.js';
+import type {
+  Audience,
+  LogEntry,
+  Notification,
+  NotificationEntry,
+  ObjectRef,
+  RevokeEntry,
+} from '../adapters/contract.js';
 import { checkAction, checkChangedDate, checkObject, checkWireSize } from '../adapters/notification.js';
 import { mergeEntries, routeOf } from '../adapters/route.js';
 import type { Secrets } from './secrets.js';
 import type { ChangedObject, NotifyOptions, Recipients, User } from './types.js';
 
 /** @throws TypeError or RangeError that names the field, before anything is sent. */
-export function notificationEntry(action: string, object: ChangedObject, options: NotifyOptions, secrets: Secrets, cause: string | undefined): NotificationEntry {
+export function notificationEntry(
+  action: string,
+  object: ChangedObject,
+  options: NotifyOptions,
+  secrets: Secrets,
+  cause: string | undefined,
+): NotificationEntry {
   const { notifier, to, except, spread, detail, dedupeKey } = options;
-  if (notifier !== undefined && typeof notifier !== 'string') throw new TypeError(`notifier: is ${typeof notifier}, but must be text`);
+  if (notifier !== undefined && typeof notifier !== 'string')
+    throw new TypeError(`notifier: is ${typeof notifier}, but must be text`);
   if (spread !== undefined && typeof spread !== 'boolean') throw new TypeError('spread: must be true or false');
-  if (dedupeKey !== undefined && (typeof dedupeKey !== 'string' || dedupeKey === '')) throw new TypeError('dedupeKey: must be text');
+  if (dedupeKey !== undefined && (typeof dedupeKey !== 'string' || dedupeKey === ''))
+    throw new TypeError('dedupeKey: must be text');
   const dated = object.changedDate === undefined;
   const excluded = except && hashAll(except, 'except', secrets);
   const hidden = excluded && [...(excluded.users ?? []), ...(excluded.sessions ?? [])];
@@ -36,25 +51,35 @@ export function notificationEntry(action: string, object: ChangedObject, options
 
 /** @throws TypeError that names the field. */
 export function revokeEntry(user: User, object: ObjectRef | undefined, secrets: Secrets): RevokeEntry {
-  return { kind: 'revoke', users: secrets.hashes('user', userId(user, 'user')), ...(object !== undefined && { object: checkObject(object) }) };
+  return {
+    kind: 'revoke',
+    users: secrets.hashes('user', userId(user, 'user')),
+    ...(object !== undefined && { object: checkObject(object) }),
+  };
 }
 
 /** The id of a user, as text. @throws TypeError that names the field. */
 export function userId(user: unknown, field: string): string {
   const id = typeof user === 'object' && user !== null ? (user as { id?: unknown }).id : user;
-  if ((typeof id !== 'string' && typeof id !== 'number') || id === '') throw new TypeError(`${field}: must be a user's id, or an object with an id`);
+  if ((typeof id !== 'string' && typeof id !== 'number') || id === '')
+    throw new TypeError(`${field}: must be a user's id, or an object with an id`);
   return String(id);
 }
 
 /** Every hash of each id, so that nodes in the middle of a change of secrets understand each other. */
 function hashAll(recipients: Recipients, field: string, secrets: Secrets): Audience {
   const { users, sessions } = recipients;
-  for (const [name, list] of [['users', users], ['sessions', sessions]] as const) {
+  for (const [name, list] of [
+    ['users', users],
+    ['sessions', sessions],
+  ] as const) {
     if (list !== undefined && !Array.isArray(list)) throw new TypeError(`${field}.${name}: must be an array of ids`);
   }
   return {
     users: (users ?? []).flatMap((id, index) => secrets.hashes('user', userId(id, `${field}.users[${index}]`))),
-    sessions: (sessions ?? []).flatMap((id, index) => secrets.hashes('session', userId(id, `${field}.sessions[${index}]`))),
+    sessions: (sessions ?? []).flatMap((id, index) =>
+      secrets.hashes('session', userId(id, `${field}.sessions[${index}]`)),
+    ),
   };
 }
 

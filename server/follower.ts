@@ -89,7 +89,10 @@ export function createFollower(options: FollowerOptions): Follower {
       for (const logged of entries) history.apply(logged, false);
       history.start(start);
       everLoaded = true;
-    } else if ((comparePositions(history.top, start.floor) ?? -1) >= 0 && (comparePositions(start.top, history.top) ?? -1) >= 0) {
+    } else if (
+      (comparePositions(history.top, start.floor) ?? -1) >= 0 &&
+      (comparePositions(start.top, history.top) ?? -1) >= 0
+    ) {
       take(entries.filter(({ position }) => isAfter(position, history.top)));
     } else {
       history.reset(start);
@@ -145,7 +148,8 @@ export function createFollower(options: FollowerOptions): Follower {
 
   return {
     history,
-    healthy: () => everLoaded && tail !== undefined && provedAt !== undefined && monotonic() - provedAt <= heartbeat * 2,
+    healthy: () =>
+      everLoaded && tail !== undefined && provedAt !== undefined && monotonic() - provedAt <= heartbeat * 2,
     loaded: () => everLoaded,
     started: () => loaded,
     async reach(position) {

@@ -1,6 +1,6 @@
 /** The signed, expiring proof that one login session may listen on a set of channels: made by `/auth`, shown to `/stream`. */
 import type { Channel } from '../adapters/channel.js';
-import { parsePosition, type Position } from '../adapters/position.js';
+import { type Position, parsePosition } from '../adapters/position.js';
 import type { Secrets } from './secrets.js';
 
 export interface Grant {

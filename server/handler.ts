@@ -5,7 +5,13 @@
 import { channelOf } from '../adapters/channel.js';
 import { checkObject } from '../adapters/notification.js';
 import { epochOf } from '../adapters/position.js';
-import { type AuthAnswer, type ConfigAnswer, type ErrorAnswer, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../adapters/protocol.js';
+import {
+  type AuthAnswer,
+  type ConfigAnswer,
+  type ErrorAnswer,
+  OLDEST_PROTOCOL_VERSION,
+  PROTOCOL_VERSION,
+} from '../adapters/protocol.js';
 import type { Hub, StreamSink } from '../adapters/sse/server.js';
 import type { Access, Identity } from './access.js';
 import type { Settings } from './config.js';
@@ -65,10 +71,15 @@ export interface HandlerOptions<Request> {
 /** Bounds of the client's wait before a reconnect, in milliseconds. */
 const RETRY = { min: 300, max: 30_000 };
 
-const JSON_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+const JSON_HEADERS = {
+  'Content-Type': 'application/json; charset=utf-8',
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+};
 
 export function createHandler<Request>(options: HandlerOptions<Request>): Handler<Request> {
-  const { access, secrets, follower, limits, settings, grantLife, heartbeat, origins, now, onError, onRefused } = options;
+  const { access, secrets, follower, limits, settings, grantLife, heartbeat, origins, now, onError, onRefused } =
+    options;
   const { history } = follower;
 
   function who({ users: [user], sessions }: Identity): { user: string; session?: string } {
@@ -100,13 +111,18 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     const results = await access.check(identity, objects);
     const channels = objects.filter((_, index) => results[index] === 'granted').map(channelOf);
     onRefused(results.filter((result) => result === 'refused').length);
-    const grant = channels.length > 0 && writeGrant({ ...who(identity), channels, position, expires: now() + grantLife }, secrets);
+    const grant =
+      channels.length > 0 && writeGrant({ ...who(identity), channels, position, expires: now() + grantLife }, secrets);
     return { epoch: epochOf(position), results, ...(grant && { grant }), expiresIn: grantLife };
   }
 
   function health(): RouteAnswer {
     const healthy = follower.healthy();
-    return { status: healthy ? 200 : 503, headers: JSON_HEADERS, body: JSON.stringify({ status: healthy ? 'ok' : 'degraded' }) };
+    return {
+      status: healthy ? 200 : 503,
+      headers: JSON_HEADERS,
+      body: JSON.stringify({ status: healthy ? 'ok' : 'degraded' }),
+    };
   }
 
   const stream = createStreamRoute<Request>({ ...options, who });
@@ -124,7 +140,9 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     }
   }
 
-  const routes: Readonly<Record<string, Readonly<Record<string, (request: RouteRequest<Request>) => Promise<unknown> | unknown>>>> = {
+  const routes: Readonly<
+    Record<string, Readonly<Record<string, (request: RouteRequest<Request>) => Promise<unknown> | unknown>>>
+  > = {
     '/config': { GET: config },
     '/auth': { POST: auth },
     '/stream': { GET: stream.get, POST: stream.post },
@@ -137,7 +155,15 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     const cors = corsHeaders(request, origins);
     const allow = [...Object.keys(methods), 'OPTIONS'].join(', ');
     if (request.method === 'OPTIONS') {
-      return { status: 204, headers: { ...cors, Allow: allow, ...(cors['Access-Control-Allow-Origin'] && { 'Access-Control-Allow-Methods': allow }) }, body: '' };
+      return {
+        status: 204,
+        headers: {
+          ...cors,
+          Allow: allow,
+          ...(cors['Access-Control-Allow-Origin'] && { 'Access-Control-Allow-Methods': allow }),
+        },
+        body: '',
+      };
     }
     try {
       const run = methods[request.method];
@@ -148,10 +174,19 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
         await ready();
       }
       const result = await run(request);
-      const whole: RouteAnswer = isAnswer(result) ? result : { status: 200, headers: JSON_HEADERS, body: JSON.stringify(result) };
+      const whole: RouteAnswer = isAnswer(result)
+        ? result
+        : { status: 200, headers: JSON_HEADERS, body: JSON.stringify(result) };
       return { ...whole, headers: { ...whole.headers, ...cors } };
     } catch (error) {
-      return { ...errorAnswer(error, onError), headers: { ...errorAnswer(error, () => {}).headers, ...cors, ...(error instanceof HttpError && error.status === 405 && { Allow: allow }) } };
+      return {
+        ...errorAnswer(error, onError),
+        headers: {
+          ...errorAnswer(error, () => {}).headers,
+          ...cors,
+          ...(error instanceof HttpError && error.status === 405 && { Allow: allow }),
+        },
+      };
     }
   }
 
@@ -162,7 +197,10 @@ function isAnswer(result: unknown): result is RouteAnswer {
   return typeof result === 'object' && result !== null && 'status' in result;
 }
 
-function errorAnswer(error: unknown, report: (error: unknown) => void): { status: number; headers: Record<string, string>; body: string } {
+function errorAnswer(
+  error: unknown,
+  report: (error: unknown) => void,
+): { status: number; headers: Record<string, string>; body: string } {
   const known = error instanceof HttpError ? error : unavailable('The server met a fault; try again.', error);
   if (known !== error) report(error);
   const body: ErrorAnswer = { error: { code: known.code, message: known.message } };
@@ -176,7 +214,11 @@ function errorAnswer(error: unknown, report: (error: unknown) => void): { status
 /** @throws HttpError 426 for a version that is not served, in which case the page must be loaded anew. */
 export function checkProtocol(version: unknown): void {
   if (typeof version === 'number' && version >= OLDEST_PROTOCOL_VERSION && version <= PROTOCOL_VERSION) return;
-  throw new HttpError(426, 'upgrade', `This server speaks the protocol versions ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}; load the page again.`);
+  throw new HttpError(
+    426,
+    'upgrade',
+    `This server speaks the protocol versions ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}; load the page again.`,
+  );
 }
 
 /** A page of another origin can send a form or plain text unasked, but no JSON. */
@@ -196,14 +238,17 @@ export async function readJson(request: RouteRequest, limit: number): Promise<Re
       throw new HttpError(400, 'invalid', 'The body is not JSON.');
     }
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new HttpError(400, 'invalid', 'The body must be a JSON object.');
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new HttpError(400, 'invalid', 'The body must be a JSON object.');
   checkProtocol((value as { protocol?: unknown }).protocol);
   return value as Record<string, unknown>;
 }
 
 function objectsOf(value: unknown, most: number): { entity: string; id?: string }[] {
-  if (!Array.isArray(value) || value.length === 0) throw new HttpError(400, 'invalid', 'objects: must be an array of { entity, id }.');
-  if (value.length > most) throw new HttpError(413, 'too-large', `objects: has ${value.length}, but at most ${most} are answered at once.`);
+  if (!Array.isArray(value) || value.length === 0)
+    throw new HttpError(400, 'invalid', 'objects: must be an array of { entity, id }.');
+  if (value.length > most)
+    throw new HttpError(413, 'too-large', `objects: has ${value.length}, but at most ${most} are answered at once.`);
   return value.map((object, index) => {
     try {
       return checkObject(object, `objects[${index}]`);

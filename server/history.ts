@@ -57,7 +57,13 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
   let revocationFloor = floor;
   let knownSince = now();
 
-  function keep(channel: Channel, route: Route, position: Position, entry: NotificationEntry, at: number | undefined): void {
+  function keep(
+    channel: Channel,
+    route: Route,
+    position: Position,
+    entry: NotificationEntry,
+    at: number | undefined,
+  ): void {
     let keys = channels.get(channel);
     if (!keys) channels.set(channel, (keys = new Map()));
     const older = keys.get(route.key);
@@ -80,8 +86,14 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
   }
 
   function revoke(entry: RevokeEntry, mark: Marked): void {
-    const scopes = entry.object === undefined ? [EVERYTHING] : entry.object.id === undefined ? channelsOf(entry.object) : [channelOf(entry.object)];
-    for (const user of entry.users) for (const scope of scopes) renew(revocations, `${audienceChannel('user', user)} ${scope}`, mark);
+    const scopes =
+      entry.object === undefined
+        ? [EVERYTHING]
+        : entry.object.id === undefined
+          ? channelsOf(entry.object)
+          : [channelOf(entry.object)];
+    for (const user of entry.users)
+      for (const scope of scopes) renew(revocations, `${audienceChannel('user', user)} ${scope}`, mark);
   }
 
   function resyncAfter(channel: Channel, after: Position): boolean {
@@ -162,7 +174,13 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
         if (position === null) continue;
         const aboveFloor = comparePositions(position, floor);
         const belowTop = comparePositions(top, position);
-        if (aboveFloor === undefined || aboveFloor < 0 || belowTop === undefined || belowTop < 0 || resyncAfter(channel, position)) {
+        if (
+          aboveFloor === undefined ||
+          aboveFloor < 0 ||
+          belowTop === undefined ||
+          belowTop < 0 ||
+          resyncAfter(channel, position)
+        ) {
           resync.push(channel);
           continue;
         }
@@ -190,7 +208,8 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
       if (every !== undefined) for (const kept of channels.get(every)?.values() ?? []) note(kept);
       for (const address of own) {
         // Their keys begin with the object's channel: see routeOf.
-        for (const kept of channels.get(address)?.values() ?? []) if (kept.route.key.startsWith(`${channel} `)) note(kept);
+        for (const kept of channels.get(address)?.values() ?? [])
+          if (kept.route.key.startsWith(`${channel} `)) note(kept);
       }
       return found.size === 0 ? undefined : Object.fromEntries(found);
     },
@@ -215,7 +234,10 @@ function renew(marks: Map<string, Marked>, key: string, mark: Marked): void {
 }
 
 /** All channels together, ascending; an entry on two of them once, in full if any of them entitles to that. */
-function replayOf(channels: ReadonlyMap<Channel, ReadonlyMap<string, Kept>>, from: ReadonlyMap<Channel, Position>): Reading['replay'] {
+function replayOf(
+  channels: ReadonlyMap<Channel, ReadonlyMap<string, Kept>>,
+  from: ReadonlyMap<Channel, Position>,
+): Reading['replay'] {
   const full = new Map<Position, Kept>();
   const reduced = new Map<Position, Kept>();
   for (const [channel, after] of from) {
@@ -241,5 +263,11 @@ function coverBoth(object: Kept, list: Kept): Kept {
   if (notification.cause === undefined && notification.except === undefined) return object;
   const { cause, except } = mergeNotifications(list.entry.notification, notification);
   const { cause: _, except: __, ...rest } = notification;
-  return { ...object, entry: { ...object.entry, notification: { ...rest, ...(cause !== undefined && { cause }), ...(except && { except }) } } };
+  return {
+    ...object,
+    entry: {
+      ...object.entry,
+      notification: { ...rest, ...(cause !== undefined && { cause }), ...(except && { except }) },
+    },
+  };
 }

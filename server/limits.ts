@@ -34,7 +34,10 @@ export function createGate(limits: Limits, now: () => number): Gate {
 
   function refill(bucket: Bucket): void {
     const time = now();
-    bucket.tokens = Math.min(limits.openingsBurst, bucket.tokens + ((time - bucket.at) / 1_000) * limits.openingsPerSecond);
+    bucket.tokens = Math.min(
+      limits.openingsBurst,
+      bucket.tokens + ((time - bucket.at) / 1_000) * limits.openingsPerSecond,
+    );
     bucket.at = time;
   }
 
@@ -50,7 +53,9 @@ export function createGate(limits: Limits, now: () => number): Gate {
     enter(user) {
       const open = connections.get(user) ?? 0;
       if (open >= limits.connectionsPerUser) {
-        throw new HttpError(429, 'limit', `At most ${limits.connectionsPerUser} connections of one user are served.`, { retryAfter: 5 });
+        throw new HttpError(429, 'limit', `At most ${limits.connectionsPerUser} connections of one user are served.`, {
+          retryAfter: 5,
+        });
       }
       connections.set(user, open + 1);
       let left = false;

@@ -1,5 +1,6 @@
 /** The public face of the server: wires the log, the history, the SSE hub, access and the routes into one notifier. */
 import type { Log, LogEntry } from '../adapters/contract.js';
+import { CAUSE_HEADER } from '../adapters/protocol.js';
 import { createSseServer, type SseServer } from '../adapters/sse/server.js';
 import { createAccess } from './access.js';
 import { readConfig, type Settings } from './config.js';
@@ -10,9 +11,8 @@ import { createHandler, type Handler } from './handler.js';
 import { createGate, DEFAULT_LIMITS } from './limits.js';
 import { createMemoryLog } from './log/memory.js';
 import { createOutbox } from './outbox.js';
-import { createSecrets, causeOf } from './secrets.js';
+import { causeOf, createSecrets } from './secrets.js';
 import type { ChangedObject, LogLine, Notifier, NotifierOptions, NotifyOptions, User } from './types.js';
-import { CAUSE_HEADER } from '../adapters/protocol.js';
 
 /** A revocation must outlive every grant that it cancels, so grants are short; renewing one costs one request. */
 const GRANT_LIFE = 5 * 60_000;
@@ -40,10 +40,19 @@ export function handlerOf(notifier: Notifier): Handler<unknown> {
  * @throws Error that names every mistake in the options and in the environment constants.
  */
 export function createNotifier<Request = any, U extends User = any>(options: NotifierOptions<Request, U>): Notifier {
-  const { env = process.env, logger = consoleLogger, grantLife = GRANT_LIFE, heartbeat = HEARTBEAT, notifyTimeout = NOTIFY_TIMEOUT } = options;
+  const {
+    env = process.env,
+    logger = consoleLogger,
+    grantLife = GRANT_LIFE,
+    heartbeat = HEARTBEAT,
+    notifyTimeout = NOTIFY_TIMEOUT,
+  } = options;
   checkOptions(options);
   const settings = readConfig(env, { grantLife, ownLog: options.log !== undefined, logger });
-  const onError = guarded(options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })), logger);
+  const onError = guarded(
+    options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })),
+    logger,
+  );
   const secrets = createSecrets(settings.secrets, settings.namespace);
   const monotonic = (): number => performance.now();
   const now = (): number => Date.now();
@@ -51,7 +60,14 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
   const transactions = createTransactions();
   const counts = { notified: 0, refused: 0 };
-  const outbox = createOutbox({ log, timeout: notifyTimeout, life: settings.retention, monotonic, random: Math.random, onError });
+  const outbox = createOutbox({
+    log,
+    timeout: notifyTimeout,
+    life: settings.retention,
+    monotonic,
+    random: Math.random,
+    onError,
+  });
   const follower = createFollower({
     log,
     retention: settings.retention,
@@ -73,7 +89,12 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const gate = createGate(limits, monotonic);
   const handler = createHandler<Request>({
-    access: createAccess<Request, U>({ ...options, secrets, timeout: options.accessTimeout ?? ACCESS_TIMEOUT, onError }),
+    access: createAccess<Request, U>({
+      ...options,
+      secrets,
+      timeout: options.accessTimeout ?? ACCESS_TIMEOUT,
+      onError,
+    }),
     secrets,
     follower,
     hub: sse.hub,
@@ -162,31 +183,47 @@ function checkOptions(options: NotifierOptions): void {
   const mistakes: string[] = [];
   if (typeof options.user !== 'function') mistakes.push('user: must be a function from the request to a user');
   if (typeof options.canListen !== 'object' || options.canListen === null) {
-    mistakes.push('canListen: must name the entities that may be listened to, such as { Order: { one: (user, id) => … } }');
+    mistakes.push(
+      'canListen: must name the entities that may be listened to, such as { Order: { one: (user, id) => … } }',
+    );
   }
   for (const [entity, rule] of Object.entries(options.canListen ?? {})) {
     for (const name of ['one', 'many', 'all'] as const) {
-      if (rule?.[name] !== undefined && typeof rule[name] !== 'function') mistakes.push(`canListen.${entity}.${name}: must be a function`);
+      if (rule?.[name] !== undefined && typeof rule[name] !== 'function')
+        mistakes.push(`canListen.${entity}.${name}: must be a function`);
     }
-    if (!rule?.one && !rule?.many && !rule?.all) mistakes.push(`canListen.${entity}: needs one, many or all; without the entity it is denied`);
+    if (!rule?.one && !rule?.many && !rule?.all)
+      mistakes.push(`canListen.${entity}: needs one, many or all; without the entity it is denied`);
   }
   for (const name of ['accessTimeout', 'grantLife', 'heartbeat', 'historyCap', 'notifyTimeout'] as const) {
     const value = options[name];
-    if (value !== undefined && !(Number.isFinite(value) && value > 0)) mistakes.push(`${name}: must be a number above 0`);
+    if (value !== undefined && !(Number.isFinite(value) && value > 0))
+      mistakes.push(`${name}: must be a number above 0`);
   }
   for (const [name, value] of Object.entries(options.limits ?? {})) {
     if (!(typeof value === 'number' && value > 0)) mistakes.push(`limits.${name}: must be a number above 0`);
   }
   for (const origin of options.origins ?? []) {
-    if (!URL.canParse(origin) || new URL(origin).origin !== origin) mistakes.push(`origins: "${origin}" must be an origin such as https://app.example`);
+    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
+      mistakes.push(`origins: "${origin}" must be an origin such as https://app.example`);
   }
-  if (mistakes.length > 0) throw new TypeError(`createNotifier was not given what it needs:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`);
+  if (mistakes.length > 0)
+    throw new TypeError(
+      `createNotifier was not given what it needs:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`,
+    );
 }
 
 /** The effective settings, once, without secrets. */
 function announce(settings: Settings, rest: Record<string, unknown>, logger: (line: LogLine) => void): void {
   const { secrets, log, ...told } = settings;
-  logger({ level: 'info', message: 'notify-listen starts', ...told, log: `${log.split(':')[0]}:`, secrets: secrets.length, ...rest });
+  logger({
+    level: 'info',
+    message: 'notify-listen starts',
+    ...told,
+    log: `${log.split(':')[0]}:`,
+    secrets: secrets.length,
+    ...rest,
+  });
 }
 
 /** The application's own `onError` must not break what reports to it. */
@@ -201,7 +238,10 @@ function guarded(report: (error: unknown) => void, logger: (line: LogLine) => vo
 }
 
 function consoleLogger({ level, message, ...fields }: LogLine): void {
-  if (level !== 'debug') console[level](`[notify-listen] ${message}`, fields);
+  if (level === 'debug') return;
+  const text = `[notify-listen] ${message}`;
+  if (Object.keys(fields).length > 0) console[level](text, fields);
+  else console[level](text);
 }
 
 /** A header of a request of Express, Node or the web standard. */

@@ -22,13 +22,22 @@ export function refuseForeign(request: Asked, origins: readonly string[]): void 
   } else if (origins.includes(origin) || isOwn(origin, request)) {
     return;
   }
-  throw new HttpError(403, 'origin', `Pages of ${origin ?? 'other sites'} may not listen here; name the origin in the option "origins".`);
+  throw new HttpError(
+    403,
+    'origin',
+    `Pages of ${origin ?? 'other sites'} may not listen here; name the origin in the option "origins".`,
+  );
 }
 
 /** Behind a proxy the host is that of the proxy's own request; a foreign page can set neither header. */
 function isOwn(origin: string, request: Asked): boolean {
   const host = URL.canParse(origin) ? new URL(origin).host : undefined;
-  return host !== undefined && (host === request.header('host') || host === request.header('x-forwarded-host') || host === request.header(':authority'));
+  return (
+    host !== undefined &&
+    (host === request.header('host') ||
+      host === request.header('x-forwarded-host') ||
+      host === request.header(':authority'))
+  );
 }
 
 /** The CORS headers for a named origin; none for others, which a browser takes as a refusal. */

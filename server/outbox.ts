@@ -52,7 +52,10 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   async function tryAppend(entries: readonly LogEntry[]): Promise<readonly Position[]> {
     let late: NodeJS.Timeout | undefined;
     const limit = new Promise<never>((_, reject) => {
-      late = setTimeout(() => reject(new Error(`The log "${log.name}" did not acknowledge within ${timeout} ms.`)), timeout);
+      late = setTimeout(
+        () => reject(new Error(`The log "${log.name}" did not acknowledge within ${timeout} ms.`)),
+        timeout,
+      );
     });
     try {
       return await Promise.race([log.append(entries), limit]);
@@ -64,7 +67,15 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   function giveUp(entry: LogEntry): void {
     // A revocation that cannot be logged ends with the life of the grants; there is nothing to refresh.
     if (entry.kind === 'revoke' || givenUp === null) return;
-    const objects = entry.kind === 'resync' ? entry.objects : [{ entity: entry.notification.entity, ...(entry.notification.id !== undefined && { id: entry.notification.id }) }];
+    const objects =
+      entry.kind === 'resync'
+        ? entry.objects
+        : [
+            {
+              entity: entry.notification.entity,
+              ...(entry.notification.id !== undefined && { id: entry.notification.id }),
+            },
+          ];
     if (objects === undefined) {
       givenUp = null;
       return;
@@ -93,7 +104,12 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
     const stale = buffer.findIndex(({ since }) => since > oldest);
     for (const { entry } of buffer.splice(0, stale < 0 ? buffer.length : stale)) giveUp(entry);
     const batch = buffer.slice(0, BATCH).map(({ entry }) => entry);
-    const resync: LogEntry[] = givenUp === null ? [{ kind: 'resync' }] : givenUp.size > 0 ? [{ kind: 'resync', objects: [...givenUp.values()] }] : [];
+    const resync: LogEntry[] =
+      givenUp === null
+        ? [{ kind: 'resync' }]
+        : givenUp.size > 0
+          ? [{ kind: 'resync', objects: [...givenUp.values()] }]
+          : [];
     if (batch.length + resync.length === 0) return;
     try {
       await tryAppend([...resync, ...batch]);
@@ -139,7 +155,8 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
       }
       closed = true;
       clearTimeout(timer);
-      if (pending() > 0) onError(new Error(`${pending()} notifications could not be brought into the log before it was closed.`));
+      if (pending() > 0)
+        onError(new Error(`${pending()} notifications could not be brought into the log before it was closed.`));
     },
   };
 }

@@ -21,7 +21,9 @@ export function createSecrets(secrets: readonly string[], namespace: string): Se
     createHmac('sha256', secret).update(`${use}\0${namespace}\0${text}`).digest();
   return {
     hashes(kind, id) {
-      const [first, ...others] = secrets.map((secret) => mac(secret, kind, id).toString('base64url').slice(0, HASH_CHARACTERS));
+      const [first, ...others] = secrets.map((secret) =>
+        mac(secret, kind, id).toString('base64url').slice(0, HASH_CHARACTERS),
+      );
       return [first as string, ...others];
     },
     sign: (text) => mac(secrets[0] as string, 'grant', text).toString('base64url'),
@@ -40,5 +42,7 @@ const CAUSE_SECRET = /^[\w-]{16,128}$/;
 
 /** The public mark of a request, from the secret that only its page knows; `undefined` for what is no such secret. */
 export function causeOf(secret: string | undefined): string | undefined {
-  return secret !== undefined && CAUSE_SECRET.test(secret) ? createHash('sha256').update(secret).digest('hex') : undefined;
+  return secret !== undefined && CAUSE_SECRET.test(secret)
+    ? createHash('sha256').update(secret).digest('hex')
+    : undefined;
 }

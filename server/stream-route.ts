@@ -1,11 +1,11 @@
 /** `/stream`: reads the log for granted channels, as an event stream, a long poll, or at once. */
 import { type Channel, channelOf, objectOf } from '../adapters/channel.js';
-import { epochOf, parsePosition, type Position } from '../adapters/position.js';
+import { epochOf, type Position, parsePosition } from '../adapters/position.js';
 import { PROTOCOL_VERSION } from '../adapters/protocol.js';
-import { collectEvents, type Connection, type Coverage, type StreamSink } from '../adapters/sse/server.js';
+import { type Connection, type Coverage, collectEvents, type StreamSink } from '../adapters/sse/server.js';
 import type { Identity } from './access.js';
 import { type Grant, readGrant } from './grants.js';
-import { checkProtocol, type HandlerOptions, readJson, type RouteAnswer, type RouteRequest } from './handler.js';
+import { checkProtocol, type HandlerOptions, type RouteAnswer, type RouteRequest, readJson } from './handler.js';
 import { HttpError, unavailable } from './http-error.js';
 
 /** A long poll answers by then even without news: well below the idle time of common proxies. Milliseconds. */
@@ -24,7 +24,11 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
   'X-Content-Type-Options': 'nosniff',
 };
-const ANSWER_HEADERS = { 'Content-Type': 'application/json; charset=utf-8', 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' };
+const ANSWER_HEADERS = {
+  'Content-Type': 'application/json; charset=utf-8',
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+};
 
 interface Asked {
   readonly wait: 'stream' | 'poll' | 'once';
@@ -46,7 +50,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   const { access, secrets, follower, hub, gate, limits, grantLife, heartbeat, now, onError, onRefused, who } = options;
   const { history } = follower;
 
-  function open(sink: StreamSink, identity: Identity, leave: () => void): Connection {
+  function open(sink: StreamSink, identity: Identity, leave: () => void, standard: boolean): Connection {
     const watched: StreamSink = {
       ...sink,
       watch: ({ drained, closed }) =>
@@ -59,14 +63,15 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
         }),
     };
     const hello = { protocol: PROTOCOL_VERSION, epoch: epochOf(history.top), ...who(identity), heartbeat };
-    return hub.open(watched, { users: identity.users, own: identity.own }, hello);
+    return hub.open(watched, { users: identity.users, own: identity.own, standard }, hello);
   }
 
   /** Positions ahead of this node are lag: it waits until it has caught up. Positions of lost entries are resynced. */
   async function catchUp(positions: Iterable<Position | null>): Promise<void> {
     for (const position of positions) {
       if (position === null) continue;
-      if ((await follower.reach(position)) === 'late') throw unavailable('This server has not caught up yet; try again.');
+      if ((await follower.reach(position)) === 'late')
+        throw unavailable('This server has not caught up yet; try again.');
     }
   }
 
@@ -100,10 +105,16 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     });
   }
 
-  async function collect(request: RouteRequest<Request>, asked: Asked, identity: Identity, grants: readonly Grant[], leave: () => void): Promise<RouteAnswer> {
+  async function collect(
+    request: RouteRequest<Request>,
+    asked: Asked,
+    identity: Identity,
+    grants: readonly Grant[],
+    leave: () => void,
+  ): Promise<RouteAnswer> {
     const collector = collectEvents();
     request.onClose(collector.finish);
-    const connection = open(collector.sink, identity, leave);
+    const connection = open(collector.sink, identity, leave, false);
     const news = hub.cover(connection, coverage(asked, grants, identity));
     if (asked.wait === 'once' || news) collector.finish();
     else {
@@ -118,7 +129,12 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   }
 
   /** A standard `EventSource` shows no grant: its access is asked here, and again before that would have ended. */
-  async function coverByAsking(connection: Connection, identity: Identity, objects: readonly { entity: string; id?: string }[], after: Position | null): Promise<void> {
+  async function coverByAsking(
+    connection: Connection,
+    identity: Identity,
+    objects: readonly { entity: string; id?: string }[],
+    after: Position | null,
+  ): Promise<void> {
     const position = history.top;
     const results = await access.check(identity, objects);
     if (connection.closed) return;
@@ -129,7 +145,12 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const standing = granted.filter((channel) => !history.revoked(identity.users, channel, position));
     if (standing.length < granted.length) return tryAgain(connection);
     const expires = now() + grantLife;
-    hub.cover(connection, { channels: new Map(granted.map((channel) => [channel, { after, expires }])), own: after, refused, reauthorise: [] });
+    hub.cover(connection, {
+      channels: new Map(granted.map((channel) => [channel, { after, expires }])),
+      own: after,
+      refused,
+      reauthorise: [],
+    });
     if (granted.length > 0) renewLater(connection, identity);
   }
 
@@ -146,11 +167,20 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   async function renew(connection: Connection, identity: Identity): Promise<void> {
     const channels = [...connection.covered.keys()];
     const position = history.top;
-    const results = await access.check(identity, channels.map((channel) => objectOf(channel) as { entity: string; id?: string }));
+    const results = await access.check(
+      identity,
+      channels.map((channel) => objectOf(channel) as { entity: string; id?: string }),
+    );
     if (connection.closed) return;
     if (results.includes('retry')) return tryAgain(connection);
-    const granted = channels.filter((channel, index) => results[index] === 'granted' && !history.revoked(identity.users, channel, position));
-    hub.uncover(connection, channels.filter((channel) => !granted.includes(channel)), 'refused');
+    const granted = channels.filter(
+      (channel, index) => results[index] === 'granted' && !history.revoked(identity.users, channel, position),
+    );
+    hub.uncover(
+      connection,
+      channels.filter((channel) => !granted.includes(channel)),
+      'refused',
+    );
     hub.prolong(connection, granted, now() + grantLife);
     if (granted.length > 0) renewLater(connection, identity);
   }
@@ -163,7 +193,8 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const grants = validGrants(asked.grants, identity);
       if (asked.wait === 'stream') {
         const delay = gate.delay(identity.users[0]);
-        if (delay > 0) throw new HttpError(429, 'limit', 'Streams are opened too fast.', { retryAfter: Math.ceil(delay / 1_000) });
+        if (delay > 0)
+          throw new HttpError(429, 'limit', 'Streams are opened too fast.', { retryAfter: Math.ceil(delay / 1_000) });
       }
       await catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
       const leave = gate.enter(identity.users[0]);
@@ -172,7 +203,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
         status: 200,
         headers: STREAM_HEADERS,
         stream(sink) {
-          const connection = open(sink, identity, leave);
+          const connection = open(sink, identity, leave, false);
           hub.cover(connection, coverage(asked, grants, identity));
         },
       };
@@ -182,11 +213,20 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       if (version !== null) checkProtocol(Number(version));
       const objects = request.query.getAll('object').map((text) => {
         const object = objectOf(text);
-        if (!object) throw new HttpError(400, 'invalid', `object: ${JSON.stringify(text.slice(0, 100))} is not an entity, or an entity, "/" and an id, each escaped as by encodeURIComponent.`);
+        if (!object)
+          throw new HttpError(
+            400,
+            'invalid',
+            `object: ${JSON.stringify(text.slice(0, 100))} is not an entity, or an entity, "/" and an id, each escaped as by encodeURIComponent.`,
+          );
         return object;
       });
       if (objects.length > limits.channelsPerConnection) {
-        throw new HttpError(413, 'too-large', `object: was given ${objects.length} times, but at most ${limits.channelsPerConnection} are served.`);
+        throw new HttpError(
+          413,
+          'too-large',
+          `object: was given ${objects.length} times, but at most ${limits.channelsPerConnection} are served.`,
+        );
       }
       const identity = await access.identify(request.raw);
       if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
@@ -201,7 +241,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
         status: 200,
         headers: STREAM_HEADERS,
         stream(sink) {
-          const connection = open(sink, identity, leave);
+          const connection = open(sink, identity, leave, true);
           coverByAsking(connection, identity, objects, after).catch((error) => {
             onError(error);
             tryAgain(connection);
@@ -217,7 +257,8 @@ const UNKNOWN_POSITION: Position = 'unknown:0';
 
 function askedOf(body: Record<string, unknown>, most: number): Asked {
   const { wait, grants, channels, own } = body;
-  if (wait !== 'stream' && wait !== 'poll' && wait !== 'once') throw new HttpError(400, 'invalid', 'wait: must be "stream", "poll" or "once".');
+  if (wait !== 'stream' && wait !== 'poll' && wait !== 'once')
+    throw new HttpError(400, 'invalid', 'wait: must be "stream", "poll" or "once".');
   if (!Array.isArray(grants) || grants.length > MOST_GRANTS || !grants.every((grant) => typeof grant === 'string')) {
     throw new HttpError(400, 'invalid', `grants: must be an array of at most ${MOST_GRANTS} texts.`);
   }
@@ -225,7 +266,12 @@ function askedOf(body: Record<string, unknown>, most: number): Asked {
     throw new HttpError(400, 'invalid', 'channels: must be an object from channels to positions or null.');
   }
   const entries = Object.entries(channels);
-  if (entries.length > most) throw new HttpError(413, 'too-large', `channels: has ${entries.length}, but at most ${most} are served on one connection.`);
+  if (entries.length > most)
+    throw new HttpError(
+      413,
+      'too-large',
+      `channels: has ${entries.length}, but at most ${most} are served on one connection.`,
+    );
   return {
     wait,
     grants,
@@ -235,7 +281,8 @@ function askedOf(body: Record<string, unknown>, most: number): Asked {
 }
 
 function positionOf(value: unknown, field: string): Position | null {
-  if (value !== null && !parsePosition(value)) throw new HttpError(400, 'invalid', `${field}: ${JSON.stringify(value)?.slice(0, 80)} is not a position.`);
+  if (value !== null && !parsePosition(value))
+    throw new HttpError(400, 'invalid', `${field}: ${JSON.stringify(value)?.slice(0, 80)} is not a position.`);
   return value as Position | null;
 }
 

@@ -141,7 +141,11 @@ export interface Notifier {
    * @returns once the log has accepted it, or after `notifyTimeout`. Never rejects for a fault of the transport.
    * @throws TypeError or RangeError that names the field, before anything is sent, for what only the caller can mend.
    */
-  notify(action: string, object: ChangedObject | readonly ChangedObject[], options?: NotifyOptions): Promise<NotifyResult>;
+  notify(
+    action: string,
+    object: ChangedObject | readonly ChangedObject[],
+    options?: NotifyOptions,
+  ): Promise<NotifyResult>;
   /** Ends a user's right to listen to an object, or to everything. Change the right first, then revoke. */
   revoke(user: User, object?: ObjectRef): Promise<NotifyResult>;
   /** The place in the log that this node has reached. Take it before you read the data that a page will show. */

@@ -58,6 +58,8 @@ export interface Connection {
   readonly users: readonly string[];
   /** The user's and the session's own channels. */
   readonly own: readonly Channel[];
+  /** A standard `EventSource`, which shows no grants: the node asks for its access itself. */
+  readonly standard: boolean;
   /** The covered channels, each with the wall-clock time at which its grant ends. */
   readonly covered: Map<Channel, number>;
   /** Entries with a serial at or below it were part of its replay. */
@@ -79,8 +81,15 @@ export interface Connection {
 }
 
 /** Whether the connection gets the entry in full, reduced, or (`undefined`) not at all. */
-export function renderingFor(connection: Connection, route: Route, every: (channel: Channel) => boolean): 'full' | 'reduced' | undefined {
-  if (route.full.some((channel) => connection.covered.has(channel) || connection.own.includes(channel) || every(channel))) return 'full';
+export function renderingFor(
+  connection: Connection,
+  route: Route,
+  every: (channel: Channel) => boolean,
+): 'full' | 'reduced' | undefined {
+  if (
+    route.full.some((channel) => connection.covered.has(channel) || connection.own.includes(channel) || every(channel))
+  )
+    return 'full';
   return route.reduced !== undefined && connection.covered.has(route.reduced) ? 'reduced' : undefined;
 }
 

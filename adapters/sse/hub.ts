@@ -3,7 +3,7 @@
  * connections that get the same, written to the socket, conflated for those that do not read. Nothing here allocates per
  * delivery but the batch tree's look-up; `docs/performance` of the peers measured what per-delivery work costs.
  */
-import { type Channel, audienceChannel, channelOf } from '../channel.js';
+import { audienceChannel, type Channel, channelOf } from '../channel.js';
 import type { Logged, ObjectRef, RevokeEntry } from '../contract.js';
 import { renderFull, renderReduced } from '../notification.js';
 import type { Position } from '../position.js';
@@ -44,6 +44,8 @@ export interface Coverage {
 export interface Visitor {
   readonly users: readonly string[];
   readonly own: readonly Channel[];
+  /** A standard `EventSource`, which shows no grants. */
+  readonly standard: boolean;
 }
 
 export interface HubCounts {
@@ -122,7 +124,12 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     else write(connection, frame);
   }
 
-  function frameOf({ entry, position }: Pick<Parcel, 'entry' | 'position'>, rendering: 'full' | 'reduced', audience: number, id: boolean): Frame {
+  function frameOf(
+    { entry, position }: Pick<Parcel, 'entry' | 'position'>,
+    rendering: 'full' | 'reduced',
+    audience: number,
+    id: boolean,
+  ): Frame {
     const options = { to: entry.to !== undefined, spread: entry.spread === false ? 0 : spreadFor(audience) };
     const render = rendering === 'full' ? renderFull : renderReduced;
     return frameNotification(render(entry.notification, position, options), id ? position : undefined);
@@ -182,7 +189,11 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       frames.push(frameEvent({ type: 'resync', channels: null }));
     }
     for (const parcel of connection.backlog.values()) {
-      const rendering = renderingFor(connection, parcel.route, (channel) => listeners.get(channel)?.has(connection) === true);
+      const rendering = renderingFor(
+        connection,
+        parcel.route,
+        (channel) => listeners.get(channel)?.has(connection) === true,
+      );
       if (rendering === undefined) continue;
       frames.push(frameOf(parcel, rendering, 1, true));
       counts.delivered += 1;
@@ -249,7 +260,10 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     };
     for (const user of entry.users) {
       for (const connection of [...(listeners.get(audienceChannel('user', user)) ?? [])]) {
-        uncover(connection, [...connection.covered.keys()].filter(ended), 'reauthorise');
+        const channels = [...connection.covered.keys()].filter(ended);
+        // A standard EventSource cannot ask for a new grant: it comes back, and is asked for then.
+        if (connection.standard && channels.length > 0) dismiss(connection, 0);
+        else uncover(connection, channels, 'reauthorise');
       }
     }
   }
@@ -257,14 +271,27 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
   function resync(channels: readonly Channel[] | null): void {
     flush();
     const everybody = channels === null ? frameEvent({ type: 'resync', channels: null }) : undefined;
-    const holders = channels === null ? connections : union(channels.filter((channel) => !channel.endsWith('/*')), listeners);
+    const holders =
+      channels === null
+        ? connections
+        : union(
+            channels.filter((channel) => !channel.endsWith('/*')),
+            listeners,
+          );
     for (const connection of holders) {
       if (channels === null) {
         connection.backlog.clear();
         connection.overflowed = false;
       }
       counts.resyncs += 1;
-      control(connection, everybody ?? frameEvent({ type: 'resync', channels: (channels ?? []).filter((channel) => connection.covered.has(channel)) }));
+      control(
+        connection,
+        everybody ??
+          frameEvent({
+            type: 'resync',
+            channels: (channels ?? []).filter((channel) => connection.covered.has(channel)),
+          }),
+      );
     }
   }
 
@@ -321,7 +348,10 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         const rendering = reduced ? 'reduced' : 'full';
         const cached = replayFrames[rendering].get(kept);
         // Before a resync that is still to come, no id may say that all is well up to here.
-        const frame = lost.length === 0 && cached ? cached : frameOf(kept, rendering, listeners.get(kept.channel)?.size ?? 1, lost.length === 0);
+        const frame =
+          lost.length === 0 && cached
+            ? cached
+            : frameOf(kept, rendering, listeners.get(kept.channel)?.size ?? 1, lost.length === 0);
         if (lost.length === 0) replayFrames[rendering].set(kept, frame);
         frames.push(frame);
         counts.delivered += 1;
@@ -331,7 +361,12 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         const ownLost = lost.some((channel) => connection.own.includes(channel));
         frames.push(frameEvent({ type: 'resync', channels: ownLost ? null : lost }));
       }
-      frames.push(frameEvent({ type: 'ready', position, known: Math.round(history.known()), latest: latestOf(connection) }, position));
+      frames.push(
+        frameEvent(
+          { type: 'ready', position, known: Math.round(history.known()), latest: latestOf(connection) },
+          position,
+        ),
+      );
       control(connection, joinFrames(frames));
       return frames.length > 1;
     },
@@ -381,7 +416,9 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         if (second * 1_000 > wall) continue;
         ending.delete(second);
         for (const connection of waiting) {
-          const over = [...connection.covered].filter(([, expires]) => Math.floor(expires / 1_000) * 1_000 <= wall).map(([channel]) => channel);
+          const over = [...connection.covered]
+            .filter(([, expires]) => Math.floor(expires / 1_000) * 1_000 <= wall)
+            .map(([channel]) => channel);
           uncover(connection, over, 'reauthorise');
           watchEnd(connection);
         }
@@ -401,7 +438,10 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
 }
 
 /** The connections that hold any of the channels. */
-function union(channels: readonly Channel[], listeners: ReadonlyMap<Channel, ReadonlySet<Connection>>): Set<Connection> {
+function union(
+  channels: readonly Channel[],
+  listeners: ReadonlyMap<Channel, ReadonlySet<Connection>>,
+): Set<Connection> {
   const found = new Set<Connection>();
   for (const channel of channels) for (const connection of listeners.get(channel) ?? []) found.add(connection);
   return found;

@@ -8,7 +8,11 @@ import { answer } from './node.js';
 
 /** What is used of Express, so that its types are not needed to use this package. */
 export type ExpressRequest = IncomingMessage & { readonly path: string; readonly body?: unknown };
-export type ExpressHandler = (request: ExpressRequest, response: ServerResponse, next: (error?: unknown) => void) => void;
+export type ExpressHandler = (
+  request: ExpressRequest,
+  response: ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
 
 /**
  * The routes of a notifier: `app.use('/notify-listen', routes(notifier))`. Put it ahead of heavy middleware; behind the
@@ -18,9 +22,12 @@ export function routes(notifier: Notifier): ExpressHandler {
   return (request, response, next) => {
     const url = request.url ?? '/';
     const at = url.indexOf('?');
-    answer(notifier, request, response, request.path, at < 0 ? '' : url.slice(at), parsedBody(request)).then((found) => {
-      if (!found) next();
-    }, next);
+    answer(notifier, request, response, request.path, at < 0 ? '' : url.slice(at), parsedBody(request)).then(
+      (found) => {
+        if (!found) next();
+      },
+      next,
+    );
   };
 }
 
@@ -37,5 +44,8 @@ export function rememberRequest(): ExpressHandler {
 
 /** What a body parser left. Without one Express 4 has an empty object there and Express 5 nothing; the stream is unread. */
 function parsedBody(request: ExpressRequest): unknown {
-  return request.readableEnded || request.complete && request.body !== undefined && Object.keys(request.body as object).length > 0 ? request.body : undefined;
+  return request.readableEnded ||
+    (request.complete && request.body !== undefined && Object.keys(request.body as object).length > 0)
+    ? request.body
+    : undefined;
 }

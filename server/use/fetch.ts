@@ -30,7 +30,11 @@ export function fetchHandler(notifier: Notifier, { base = '/notify-listen' }: { 
     };
     const result = await handlerOf(notifier).handle(routed);
     if (!result) return undefined;
-    if (!('stream' in result)) return new Response(result.status === 204 ? null : result.body, { status: result.status, headers: result.headers });
+    if (!('stream' in result))
+      return new Response(result.status === 204 ? null : result.body, {
+        status: result.status,
+        headers: result.headers,
+      });
     // Not every server cancels the body of a client that has gone.
     request.signal.addEventListener('abort', () => sink.destroy(), { once: true });
     result.stream(sink);

@@ -33,7 +33,14 @@ export function nodeListener(notifier: Notifier, { base = '/notify-listen' }: { 
  * @param search the query with its `?`, or nothing.
  * @param parsed what a body parser has made of the body already, when one was there.
  */
-export async function answer(notifier: Notifier, request: NodeRequest, response: NodeResponse, path: string, search: string, parsed?: unknown): Promise<boolean> {
+export async function answer(
+  notifier: Notifier,
+  request: NodeRequest,
+  response: NodeResponse,
+  path: string,
+  search: string,
+  parsed?: unknown,
+): Promise<boolean> {
   const routed: RouteRequest<NodeRequest> = {
     method: request.method ?? 'GET',
     path,

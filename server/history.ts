@@ -65,7 +65,10 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
     at: number | undefined,
   ): void {
     let keys = channels.get(channel);
-    if (!keys) channels.set(channel, (keys = new Map()));
+    if (!keys) {
+      keys = new Map();
+      channels.set(channel, keys);
+    }
     const older = keys.get(route.key);
     if (older) {
       order.delete(older);

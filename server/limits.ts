@@ -10,7 +10,7 @@ export const DEFAULT_LIMITS: Limits = {
   openingsPerSecond: 5,
 };
 
-/** Most objects of one question: as many as one connection may hold. */
+/** What a user must pass before it is served. */
 export interface Gate {
   /**
    * Milliseconds that an opening must wait so that this user stays within the rate; 0: none. The opening is counted.
@@ -44,7 +44,10 @@ export function createGate(limits: Limits, now: () => number): Gate {
   return {
     delay(user) {
       let bucket = buckets.get(user);
-      if (!bucket) buckets.set(user, (bucket = { tokens: limits.openingsBurst, at: now() }));
+      if (!bucket) {
+        bucket = { tokens: limits.openingsBurst, at: now() };
+        buckets.set(user, bucket);
+      }
       refill(bucket);
       // A debt of more than one burst is not written up: a loop must not lock its user out for hours.
       bucket.tokens = Math.max(bucket.tokens - 1, -limits.openingsBurst);

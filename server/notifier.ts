@@ -39,6 +39,7 @@ export function handlerOf(notifier: Notifier): Handler<unknown> {
  *
  * @throws Error that names every mistake in the options and in the environment constants.
  */
+// biome-ignore lint/suspicious/noExplicitAny: without an annotation, `request` is the framework's, which is not known here
 export function createNotifier<Request = any, U extends User = any>(options: NotifierOptions<Request, U>): Notifier {
   const {
     env = process.env,

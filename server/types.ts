@@ -38,6 +38,7 @@ export interface LogLine {
 }
 
 /** `Request` is the request of the framework in use, as `user` and `session` get it. */
+// biome-ignore lint/suspicious/noExplicitAny: without an annotation, `request` is the framework's, which is not known here
 export interface NotifierOptions<Request = any, U extends User = any> {
   /** Who is asking: a user id, or an object with `id`; nothing: nobody is logged in (401). Throwing is answered by 503. */
   readonly user: (request: Request) => U | null | undefined | Promise<U | null | undefined>;

@@ -39,7 +39,10 @@ export function emptyBatch(): Batch {
 /** The same path and one frame more. */
 export function extend(batch: Batch, frame: Frame): Batch {
   let longer = batch.next.get(frame);
-  if (!longer) batch.next.set(frame, (longer = { frame, before: batch, next: new Map(), joined: undefined }));
+  if (!longer) {
+    longer = { frame, before: batch, next: new Map(), joined: undefined };
+    batch.next.set(frame, longer);
+  }
   return longer;
 }
 

@@ -398,8 +398,9 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       const stalledBefore = monotonic() - STALL_LIMIT;
       for (const connection of connections) {
         // Before its `ready`, an id would make a standard EventSource skip the replay when it reconnects.
-        if (connection.blockedSince === undefined) connection.ready && write(connection, frame);
-        else if (connection.blockedSince <= stalledBefore) {
+        if (connection.blockedSince === undefined) {
+          if (connection.ready) write(connection, frame);
+        } else if (connection.blockedSince <= stalledBefore) {
           counts.stalled += 1;
           connection.sink.destroy();
         }

@@ -1,0 +1,95 @@
+/** The action list: checked and brought to one form, so that nothing behind this file knows the short ones. */
+import { ListenError } from '../../adapters/errors.js';
+import { EVERY_ACTION } from '../../adapters/notification.js';
+import { DEV } from './dev.js';
+import type { ActionRow, Actions, CallbackRegistry, Run } from './types.js';
+
+/** A row whose choices are made: `on` and the functions are lists. Names are looked up when they run. */
+export interface Row extends Omit<ActionRow, 'on' | 'run' | 'otherwise'> {
+  readonly on: readonly string[];
+  readonly run: readonly (Run | string)[];
+  readonly otherwise: readonly (Run | string)[];
+}
+
+/** Where names are looked up: the listener's own registry before the client's. */
+export type Registries = readonly (CallbackRegistry | undefined)[];
+
+const list = <T>(value: T | readonly T[] | undefined): readonly T[] =>
+  value === undefined ? [] : Array.isArray(value) ? value : [value as T];
+
+/**
+ * Brings an action list to one form.
+ *
+ * @throws TypeError that names the row and the field, for what can never run: no action, no function, an unknown name.
+ */
+export function normaliseActions(actions: Actions, registries: Registries): Row[] {
+  const given: readonly ActionRow[] = Array.isArray(actions)
+    ? actions
+    : Object.entries(actions ?? {}).map(([on, run]) => ({ on, run }));
+  const rows = given.map((row, index): Row => {
+    const { on, run, otherwise, ...rest } = row ?? {};
+    const normal: Row = { ...rest, on: list(on), run: list(run), otherwise: list(otherwise) };
+    const named = [...normal.run, ...normal.otherwise, ...list(row?.when), ...list(row?.onError)];
+    check(
+      normal.on.length > 0 && normal.on.every((action) => action && typeof action === 'string'),
+      index,
+      'on',
+      'name an action, or "*" for all',
+    );
+    check(normal.run.length > 0, index, 'run', 'give a function or the name of a registered callback');
+    for (const run of named) {
+      if (typeof run === 'function') continue;
+      check(
+        typeof run === 'string' && find(run, registries),
+        index,
+        'run',
+        DEV ? `no callback ${JSON.stringify(run)}; register it in "callbacks"` : String(run),
+      );
+    }
+    return normal;
+  });
+  if (rows.length === 0) throw new TypeError(DEV ? 'actions: is empty; give at least one row, { on, run }' : 'actions');
+  return rows;
+}
+
+function check(fits: unknown, index: number, field: string, fix: string): asserts fits {
+  if (!fits) throw new TypeError(DEV ? `actions[${index}].${field}: ${fix}` : `actions[${index}].${field}`);
+}
+
+function find(name: string, registries: Registries): CallbackRegistry[string] | undefined {
+  // Own properties only: a name out of a JSON description must not find `constructor`.
+  for (const registry of registries) if (registry && Object.hasOwn(registry, name)) return registry[name];
+  return undefined;
+}
+
+/** The function behind a name; a function is itself. @throws ListenError `configuration` when the name has gone since. */
+export function resolve<F extends (...args: never[]) => unknown>(
+  run: F | string,
+  registries: Registries,
+): F | CallbackRegistry[string] {
+  if (typeof run === 'function') return run;
+  const found = find(run, registries);
+  if (!found) throw new ListenError('configuration', `no callback ${JSON.stringify(run)}`);
+  return found;
+}
+
+/** Whether a list of actions selects this one. */
+export function selects(on: readonly string[], action: string): boolean {
+  return on.includes(action) || on.includes(EVERY_ACTION);
+}
+
+/**
+ * Which rows share a place: those that hold the same functions. Each group is a list of row indexes, in row order.
+ */
+export function groupRows(rows: readonly Row[]): number[][] {
+  const groups: number[][] = [];
+  rows.forEach((row, index) => {
+    const same = groups.find(([first]) => {
+      const other = rows[first as number]?.run ?? [];
+      return other.length === row.run.length && other.every((run, at) => run === row.run[at]);
+    });
+    if (same) same.push(index);
+    else groups.push([index]);
+  });
+  return groups;
+}

@@ -1,0 +1,490 @@
+/**
+ * Puts the client together: what the application wants (listeners), what the server says (links), and the status. Each
+ * duty has a file of its own; this one decides only who hears of what. No adapter is imported here.
+ */
+import { type Channel, channelOf } from '../../adapters/channel.js';
+import type { ClientAdapter, Interest } from '../../adapters/contract.js';
+import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
+import { checkObject, parseNotification } from '../../adapters/notification.js';
+import type { Position } from '../../adapters/position.js';
+import type { AuthAnswer, ConfigAnswer, HelloEvent, ServerEvent } from '../../adapters/protocol.js';
+import { createAccess } from './access.js';
+import { createRetry, RETRY } from './backoff.js';
+import { createConnection, type Live } from './connection.js';
+import { DEV } from './dev.js';
+import { createEpochs } from './epochs.js';
+import { createHints } from './hints.js';
+import { createRequest, DEFAULT_URL, readJson } from './http.js';
+import { pageLifecycle } from './lifecycle.js';
+import { createListener, type Listener, type ListenerHost } from './listener.js';
+import { createOwnChanges } from './own.js';
+import { createStatus } from './status.js';
+import {
+  createSubscription,
+  forgetAll,
+  moveTo,
+  otherEpoch,
+  readFrom,
+  reduce,
+  remember,
+  rememberLatest,
+  type Subscription,
+  see,
+} from './subscriptions.js';
+import type { ListenClient, ListenClientOptions } from './types.js';
+import { fullWorld, type Mark, mark, pageStart } from './world.js';
+
+/** How long a subscription stays after its last listener left, in milliseconds: a remount costs nothing. */
+export const LINGER = 1_000;
+/** How long `/config` and `/auth` may take, in milliseconds: above the server's limit on an access question. */
+const ANSWER_LIMIT = 15_000;
+/** Until `/config` names it: how long the log keeps a notification, in milliseconds. */
+const RETENTION = 420_000;
+
+/** Since before every load. */
+const ALWAYS: Mark = { wall: Number.NEGATIVE_INFINITY, mono: Number.NEGATIVE_INFINITY };
+
+/**
+ * The client without any adapter of its own.
+ *
+ * @param adapters the first one is used where the server's configuration names none of them
+ */
+export function createClientCore(options: ListenClientOptions, adapters: readonly ClientAdapter[]): ListenClient {
+  const world = fullWorld(options.world);
+  const lifecycle = options.lifecycle ?? pageLifecycle();
+  const request = createRequest(options, world);
+  const subs = new Map<Channel, Subscription>();
+  const hints = createHints(world, () => config?.retention ?? RETENTION);
+  const own = createOwnChanges(world, options.url ?? DEFAULT_URL);
+  const epochs = createEpochs(report);
+  let config: ConfigAnswer | undefined;
+  /** Runs while `/config` is being asked. */
+  let asking: AbortController | undefined;
+  /** Whose page this is, by keyed hashes; and the position and the newest notification of its own channels. */
+  let me: Pick<HelloEvent, 'user' | 'session'> | undefined;
+  let ownPosition: Position | undefined;
+  let ownSeen: Position | undefined;
+  /** The window for refreshes after a resync, in milliseconds. */
+  let spread = 0;
+  let tick: unknown;
+  let ticking = false;
+  let paused = false;
+  let closed = false;
+  /** Nobody is logged in. */
+  let out: ListenError | undefined;
+  /** Trying again cannot help. */
+  let fatal: ListenError | undefined;
+  let unwatch: (() => void) | undefined;
+  let warned: string | undefined;
+
+  function report(error: unknown): void {
+    try {
+      if (options.onError) options.onError(error);
+      else console.error(error);
+    } catch (second) {
+      console.error(second);
+    }
+  }
+
+  const listenerHost: ListenerHost = {
+    world,
+    options,
+    own,
+    started: pageStart(world, options.world?.now !== undefined),
+    visible: lifecycle.visible,
+    isMe: (hashes) => hashes.some((hash) => hash === me?.user || hash === me?.session),
+    report,
+  };
+
+  const listeners = (): Listener[] => [...subs.values()].flatMap((sub) => [...sub.listeners]);
+
+  const bounds = () => config?.retry ?? RETRY;
+  const login = createRetry(world, bounds, restart);
+
+  const access = createAccess({
+    world,
+    bounds,
+    subscriptions: () => subs.values(),
+    ask: (body, signal) => ask<AuthAnswer>('auth', body, signal),
+    changed(answer) {
+      epochs(answer?.epoch);
+      changed();
+    },
+    refused: refuse,
+    fault,
+  });
+
+  const connection = createConnection({
+    world,
+    adapters,
+    request,
+    config: () => config,
+    interest,
+    again: ({ interest: { grants }, covers }) => ({
+      grants,
+      channels: Object.fromEntries([...covers].map(([channel, sub]) => [channel, readFrom(sub)])),
+      own: ownPosition ?? null,
+    }),
+    covers: ({ channels }) =>
+      new Map(Object.keys(channels).map((channel) => [channel, subs.get(channel) as Subscription])),
+    hello,
+    event,
+    missing,
+    stale() {
+      config = undefined;
+    },
+    fault,
+    changed,
+  });
+
+  const status = createStatus(() => ({
+    wanted: subs.size > 0,
+    stopped: paused || closed,
+    out,
+    fatal,
+    connection,
+    access,
+    uncovered: [...subs.values()].some((sub) => !sub.refused && sub.listeners.size > 0 && !isCovered(sub)),
+    configured: config?.provider,
+  }));
+
+  /** Something changed: the status at once, the traffic at the end of the tick, so that a tick's changes go as one. */
+  function changed(): void {
+    status.update();
+    if (ticking || closed) return;
+    ticking = true;
+    tick = world.setTimeout(() => {
+      ticking = false;
+      pursue();
+    }, 0);
+  }
+
+  function pursue(): void {
+    if (subs.size === 0) return shut();
+    if (paused || out || fatal) return;
+    unwatch ??= lifecycle.watch((what) => {
+      if (what === 'hidden') return;
+      if (what === 'visible') for (const listener of listeners()) listener.shown();
+      connection.distrust(what === 'wake');
+    });
+    access.pursue();
+    if (!config) void askConfig();
+    connection.pursue();
+    status.update();
+  }
+
+  /** Nobody listens: no link, no timer. */
+  function shut(): void {
+    halt();
+    unwatch?.();
+    ownPosition = unwatch = out = fatal = undefined;
+    status.update();
+  }
+
+  /** Ends links and questions; positions stay. */
+  function halt(): void {
+    login.stop();
+    asking?.abort();
+    asking = undefined;
+    connection.stop();
+    access.stop();
+  }
+
+  async function ask<Answer>(route: 'config' | 'auth', body: object | undefined, signal: AbortSignal): Promise<Answer> {
+    const limit = new AbortController();
+    const abort = () => limit.abort();
+    signal.addEventListener('abort', abort);
+    const timer = world.setTimeout(abort, ANSWER_LIMIT);
+    try {
+      return (await readJson(await request(route, body, limit.signal))) as Answer;
+    } finally {
+      world.clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  async function askConfig(): Promise<void> {
+    if (asking || connection.retryAt !== undefined) return;
+    const { signal } = (asking = new AbortController());
+    try {
+      const answer = await ask<ConfigAnswer>('config', undefined, signal);
+      if (signal.aborted) return;
+      if (typeof answer.user !== 'string' || !(answer.heartbeat > 0))
+        throw new ListenError('protocol', 'config: not an answer of ours');
+      asking = undefined;
+      epochs(answer.epoch);
+      if (me && me.user !== answer.user) changeUser();
+      config = answer;
+      me = answer;
+      changed();
+    } catch (error) {
+      if (signal.aborted) return;
+      asking = undefined;
+      connection.failed(error as ListenError);
+    }
+  }
+
+  /** What a link shall cover: everything granted. None while nothing is, unless all there is was refused. */
+  function interest(): Interest | undefined {
+    const channels: Record<Channel, Position | null> = {};
+    const grants = new Set<string>();
+    let open = false;
+    for (const sub of subs.values()) {
+      if (sub.grant) {
+        grants.add(sub.grant.token);
+        channels[sub.channel] = readFrom(sub);
+      } else open ||= !sub.refused;
+    }
+    if (grants.size === 0 && open) return undefined;
+    return { channels, grants: [...grants], own: ownPosition ?? null };
+  }
+
+  function isCovered(sub: Subscription): boolean {
+    return connection.current?.covers.get(sub.channel) === sub;
+  }
+
+  /** Sorts out an error: `true` when trying again by itself can help. */
+  function fault(error: ListenError): boolean {
+    if (error.code === 'unauthenticated') {
+      if (!out) logout(error);
+      return false;
+    }
+    if (!FINAL_CODES.has(error.code)) return true;
+    if (!fatal) {
+      fatal = error;
+      halt();
+      for (const listener of listeners()) listener.reject(error);
+      report(error);
+      status.update();
+    }
+    return false;
+  }
+
+  function logout(error: ListenError): void {
+    out = error;
+    halt();
+    config = undefined;
+    status.update();
+    const { onUnauthenticated } = options;
+    if (!onUnauthenticated) return;
+    void (async () => {
+      try {
+        await onUnauthenticated();
+        // A login that changed nothing must not be asked for in a loop: the wait grows until a link is ready.
+        if (out === error) login.later();
+      } catch (cause) {
+        report(cause);
+      }
+    })();
+  }
+
+  /** Asks everything again; positions, and what listeners hold, stay. */
+  function restart(): void {
+    paused = false;
+    out = fatal = config = undefined;
+    asking?.abort();
+    asking = undefined;
+    login.stop();
+    connection.distrust(true);
+    access.again();
+  }
+
+  function hello({ user, session, epoch, spread: window }: HelloEvent): boolean {
+    epochs(epoch);
+    spread = window > 0 ? window : 0;
+    if (!me || me.user === user) {
+      me = { user, ...(session !== undefined && { session }) };
+      return true;
+    }
+    changeUser();
+    config = undefined;
+    me = { user, ...(session !== undefined && { session }) };
+    changed();
+    return false;
+  }
+
+  /** Nothing of the former user may stay: no grant, position, addressed hint or refusal; and what is shown is not theirs. */
+  function changeUser(): void {
+    halt();
+    hints.clear();
+    ownPosition = ownSeen = undefined;
+    for (const sub of subs.values()) {
+      forgetAll(sub);
+      for (const listener of sub.listeners) listener.resync(0);
+    }
+  }
+
+  function event(live: Live, event: ServerEvent, id: Position | undefined): void {
+    const named = (channels: readonly Channel[]) => channels.flatMap((channel) => live.covers.get(channel) ?? []);
+    switch (event.type) {
+      case 'notification':
+        receive(live, event.notification);
+        break;
+      case 'resync':
+        for (const sub of event.channels ? named(event.channels) : subs.values()) resync(sub, live);
+        break;
+      case 'refused':
+      case 'reauthorise': {
+        const subs = named(event.channels);
+        // In this turn: no id that follows may move their positions.
+        for (const { channel } of subs) live.covers.delete(channel);
+        if (event.type === 'reauthorise') access.reauthorise(subs);
+        else
+          for (const sub of subs)
+            refuse(sub, (sub.refused = new ListenError('refused', 'the right to listen to this object has ended')));
+        changed();
+        break;
+      }
+      case 'ready':
+        ready(live, event);
+        break;
+      case 'heartbeat':
+        spread = event.spread > 0 ? event.spread : 0;
+    }
+    const position = event.type === 'heartbeat' ? event.position : id;
+    if (live.ready && position) move(live, position);
+  }
+
+  function move(live: Live, position: Position): void {
+    for (const sub of live.covers.values()) sub.position = moveTo(position, sub.position);
+    ownPosition = moveTo(position, ownPosition);
+  }
+
+  function ready(live: Live, { position, known, latest }: Extract<ServerEvent, { type: 'ready' }>): void {
+    for (const [channel, sub] of live.covers) {
+      // A server that changed its log must say so; if it did not, nobody may go on as if nothing had been missed.
+      if (otherEpoch(position, sub.position) && !live.resynced.has(sub)) resync(sub, live);
+      sub.known ??= mark(world, known > 0 ? known : 0);
+      // What was asked for was replayed, unless the server could not.
+      sub.since ??= (!live.resynced.has(sub) && live.interest.channels[channel]) || position;
+      if (latest?.[channel]) rememberLatest(world, sub, latest[channel]);
+      for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
+    }
+    move(live, position);
+    access.settled();
+    login.reset();
+  }
+
+  function resync(sub: Subscription, live: Live): void {
+    live.resynced.add(sub);
+    // What happened before is no longer known: a listener that loaded before now refreshes when it attaches.
+    sub.known = mark(world);
+    sub.since = undefined;
+    for (const listener of [...sub.listeners]) listener.resync(spread);
+  }
+
+  /** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */
+  function receive(live: Live, wire: unknown): void {
+    const full = parseNotification(wire);
+    if (!full) return;
+    const { entity, id, position, to, changedDate } = full;
+    if (to) {
+      if (ownSeen && moveTo(position, ownSeen) === ownSeen) return;
+      ownSeen = position;
+      hints.add(full);
+    }
+    const reduced = reduce(full);
+    const list = channelOf({ entity });
+    const everyObject = id === undefined && changedDate !== undefined;
+    const concerned = everyObject
+      ? [...subs.values()].filter((sub) => sub.entity === entity)
+      : [subs.get(list), subs.get(channelOf(full))];
+    for (const sub of new Set(concerned)) {
+      // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
+      if (!sub || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position)))) continue;
+      const form = sub.id === undefined ? reduced : full;
+      remember(world, sub, form);
+      // Those that still wait for the load race find it there.
+      for (const listener of [...sub.listeners]) if (to || !listener.pending) listener.receive(form);
+    }
+  }
+
+  function refuse(sub: Subscription, error: ListenError): void {
+    sub.grant = undefined;
+    for (const listener of [...sub.listeners]) {
+      listener.pending = true;
+      listener.reject(error);
+    }
+    report(error);
+  }
+
+  function missing(provider: string): void {
+    if (warned === provider) return;
+    warned = provider;
+    report(
+      new ListenError(
+        'configuration',
+        DEV
+          ? `the server is configured for "${provider}", which this page does not have; it uses ${adapters[0]?.name}. Add it: ` +
+              `import { ${provider} } from 'notify-listen/adapters/${provider}/client', adapters: [${provider}()]`
+          : `no adapter ${provider}`,
+      ),
+    );
+  }
+
+  return {
+    listen(object, actions, given = {}) {
+      const checked = checkObject(object);
+      const channel = channelOf(checked);
+      const sub = subs.get(channel) ?? createSubscription(channel, checked);
+      const listener = createListener(
+        listenerHost,
+        checked,
+        actions,
+        given,
+        () => sub.refused ?? fatal,
+        () => {
+          sub.listeners.delete(listener);
+          if (sub.listeners.size > 0 || closed) return;
+          sub.linger = world.setTimeout(() => {
+            subs.delete(channel);
+            changed();
+          }, LINGER);
+        },
+      );
+      if (closed) {
+        listener.face.close();
+        return listener.face;
+      }
+      world.clearTimeout(sub.linger);
+      subs.set(channel, sub);
+      sub.listeners.add(listener);
+      // Asking again is what a remount is for.
+      sub.refused = undefined;
+      if (fatal) restart();
+      const addressed = hints.of(checked.entity, checked.id);
+      if (addressed.size > 0) listener.race({ latest: addressed, known: ALWAYS, since: given.position });
+      if (isCovered(sub)) listener.settle(sub);
+      changed();
+      return listener.face;
+    },
+    status: status.get,
+    onStatus: status.watch,
+    fetch: own.fetch,
+    pause() {
+      if (closed) return;
+      paused = true;
+      halt();
+      changed();
+    },
+    resume() {
+      if (closed || !paused) return;
+      paused = false;
+      changed();
+    },
+    reconnect() {
+      if (closed) return;
+      restart();
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      world.clearTimeout(tick);
+      for (const listener of listeners()) listener.face.close();
+      for (const sub of subs.values()) world.clearTimeout(sub.linger);
+      subs.clear();
+      hints.clear();
+      shut();
+    },
+  };
+}

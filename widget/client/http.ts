@@ -1,0 +1,54 @@
+/** Requests to the server's routes: address, headers, credentials, and what an answer means. */
+import type { LinkHost, World } from '../../adapters/contract.js';
+import { type ErrorCode, ListenError } from '../../adapters/errors.js';
+import { PROTOCOL_VERSION } from '../../adapters/protocol.js';
+import type { ListenClientOptions } from './types.js';
+
+export const DEFAULT_URL = '/notify-listen';
+
+/**
+ * Makes `LinkHost.request`. Rejects with a `ListenError` for every answer but 2xx: with the server's own code where the
+ * body is ours, else `protocol` (a login page, a proxy's error), which is a passing fault.
+ */
+export function createRequest(options: ListenClientOptions, world: World): LinkHost['request'] {
+  const base = (options.url ?? DEFAULT_URL).replace(/\/+$/, '');
+  return async (route, body, signal) => {
+    let response: Response;
+    try {
+      const { headers } = options;
+      const own = new Headers(typeof headers === 'function' ? await headers() : headers);
+      const init: RequestInit = {
+        headers: own,
+        signal,
+        credentials: options.credentials ?? 'same-origin',
+        cache: 'no-store',
+      };
+      if (body) {
+        own.set('content-type', 'application/json');
+        init.method = 'POST';
+        init.body = JSON.stringify({ protocol: PROTOCOL_VERSION, ...body });
+      }
+      response = await world.fetch(`${base}/${route}${body ? '' : `?protocol=${PROTOCOL_VERSION}`}`, init);
+    } catch (cause) {
+      throw new ListenError('network', `${route}: no answer`, { cause });
+    }
+    if (response.ok) return response;
+    const answer = await readJson(response).catch(() => ({}));
+    const { code, message } = (answer as { error?: { code?: ErrorCode; message?: string } }).error ?? {};
+    const seconds = Number(response.headers.get('retry-after'));
+    throw new ListenError(code ?? 'protocol', message ?? `${route}: status ${response.status}`, {
+      retryAfter: seconds > 0 ? seconds * 1_000 : undefined,
+    });
+  };
+}
+
+/** The JSON object of an answer. Rejects with `protocol` for anything else. */
+export async function readJson(response: Response): Promise<object> {
+  try {
+    const value: unknown = await response.json();
+    if (typeof value === 'object' && value) return value;
+  } catch {
+    // An empty body, a page of HTML, a body that was cut: all the same from here.
+  }
+  throw new ListenError('protocol', 'the answer is not JSON');
+}

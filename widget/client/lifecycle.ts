@@ -1,0 +1,27 @@
+/** Page visibility and the moments at which a link must not be trusted: the only place that looks at the page. */
+import type { Lifecycle } from './types.js';
+
+/** The page's lifecycle; always visible, and never waking, where there is no page (a worker, a server). */
+export function pageLifecycle(): Lifecycle {
+  if (typeof document === 'undefined' || typeof window === 'undefined') {
+    return { visible: () => true, watch: () => () => {} };
+  }
+  const visible = () => document.visibilityState !== 'hidden';
+  return {
+    visible,
+    watch(changed) {
+      const turned = () => changed(visible() ? 'visible' : 'hidden');
+      // Back from the back/forward cache some browsers fire only `pageshow`, and the sockets are gone.
+      const shown = (event: PageTransitionEvent) => event.persisted && changed('wake');
+      const online = () => changed('wake');
+      document.addEventListener('visibilitychange', turned);
+      window.addEventListener('pageshow', shown);
+      window.addEventListener('online', online);
+      return () => {
+        document.removeEventListener('visibilitychange', turned);
+        window.removeEventListener('pageshow', shown);
+        window.removeEventListener('online', online);
+      };
+    },
+  };
+}

@@ -1,6 +1,6 @@
 /** One person's desk: header, the page that the path names, and the strip of the last notifications. */
 import { ListenProvider } from 'notify-listen/react';
-import { type ReactNode, useEffect, useRef } from 'react';
+import { type ReactNode, useEffect, useRef, useState } from 'react';
 import type { Person } from '../server/people.js';
 import { get } from './api.js';
 import { BoardPage } from './board-page.js';
@@ -24,12 +24,17 @@ const PAGES = [
 
 export function Desk({ person }: { readonly person: string }): ReactNode {
   const who = useStore(me);
+  const [unreachable, setUnreachable] = useState(false);
   useEffect(() => {
-    // A failure leaves the desk at "not known yet": `get` shows the picker when nobody is logged in.
-    if (person && me.get() === undefined) get<Person>('me').then(me.set, () => undefined);
+    if (person && me.get() === undefined) get<Person | null>('me').then(me.set, () => setUnreachable(true));
   }, [person]);
   if (!person || who === null) return <SignIn />;
-  if (!who) return <p className="waiting">Opening the desk…</p>;
+  if (!who)
+    return (
+      <p className="waiting">
+        {unreachable ? 'The server does not answer. Load the page again.' : 'Opening the desk…'}
+      </p>
+    );
   return (
     <ListenProvider client={client}>
       <div className="desk">
@@ -37,9 +42,11 @@ export function Desk({ person }: { readonly person: string }): ReactNode {
           Skip to the content
         </a>
         <Header person={who} />
-        <Notice />
         <Main person={who} />
-        <Strip />
+        <footer className="foot">
+          <Notice />
+          <Strip />
+        </footer>
       </div>
     </ListenProvider>
   );

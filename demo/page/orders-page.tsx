@@ -29,7 +29,7 @@ export function OrdersPage({ person }: { readonly person: Person }): ReactNode {
       <Listen object={{ entity: 'Order' }} loadedAt={loadedAt} actions={[{ on: '*', run: refreshing(reload) }]} />
       <div className="heading">
         <h1>Orders</h1>
-        {data && <span className="muted">{data.total} in all</span>}
+        {data && <span className="muted count-of">{data.total} in all</span>}
         {person.mayChange && <Changes />}
       </div>
       <Filter values={searchParams} depots={person.depots} show={show} />

@@ -4,6 +4,7 @@
  */
 import { type ReactNode, useEffect, useRef, useState } from 'react';
 import type { Order, OrderPage } from '../server/orders.js';
+import type { Person } from '../server/people.js';
 import type { DeskMessage } from './refreshed.js';
 import { logIn } from './sign-in.js';
 import { mayShip } from './words.js';
@@ -62,6 +63,7 @@ export function Stage(): ReactNode {
   return (
     <div className="stage">
       <header>
+        <h1>Order desk</h1>
         <p role="status">
           <Sentence both={both} shipment={shipment} />
         </p>
@@ -100,12 +102,12 @@ function Sentence({ both, shipment }: { readonly both: boolean; readonly shipmen
   if (!shipment) return <>Opening {SECOND.name}’s desk…</>;
   const took = [FIRST, SECOND].flatMap(({ id, name }) => {
     const ms = shipment.took[id];
-    return ms === undefined ? [] : [`${name}’s half refreshed after ${Math.round(ms)} ms`];
+    return ms === undefined ? [] : [`${name}’s half after ${Math.round(ms)} ms`];
   });
   return (
     <>
-      {SECOND.name} has shipped <strong>order {shipment.order}</strong>
-      {took.length > 0 ? `: ${took.join(', ')}` : ''}. Now it is your turn, in either half.
+      {SECOND.name} has shipped <strong>order {shipment.order}</strong>.
+      {took.length > 0 && ` Refreshed by itself: ${took.join(', ')}. Your turn, in either half.`}
     </>
   );
 }
@@ -118,8 +120,8 @@ async function ask<T>(person: string, path: string, method = 'GET'): Promise<T> 
 
 /** Logs a person in, unless this browser already holds that login. */
 async function enter(person: string): Promise<void> {
-  const response = await fetch(`/as/${person}/api/me`);
-  if (response.status === 401) await logIn(person);
+  const known = await ask<Person | null>(person, 'me');
+  if (!known) await logIn(person);
 }
 
 /** The newest order that may be shipped and stands on the first page of the list; a fresh one when there is none. */

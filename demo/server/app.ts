@@ -1,7 +1,7 @@
 /** The whole server: everything that a person's pages ask lives below `/as/<person>`, where that person's cookie is sent. */
 import express, { type ErrorRequestHandler, type Express, type Request, Router } from 'express';
 import type { Notifier } from 'notify-listen/server';
-import { routes } from 'notify-listen/server/express';
+import { rememberRequest, routes } from 'notify-listen/server/express';
 import type { Database } from './database.js';
 import { Refusal, signedIn } from './desk.js';
 import { orderRoutes } from './order-routes.js';
@@ -23,7 +23,7 @@ export function createApp({ db, notifier, page }: AppOptions): { app: Express; r
   const own = Router({ mergeParams: true });
   own.use(sessions.recognise);
   own.use('/notify-listen', routes(notifier));
-  own.use('/api', express.json());
+  own.use('/api', rememberRequest(), express.json());
   own.post('/api/login', async (request: Request<{ person: string }>, response) => {
     const person = personOf(request.params.person);
     if (!person) throw new Refusal(404, 'There is nobody of that name.');
@@ -34,13 +34,13 @@ export function createApp({ db, notifier, page }: AppOptions): { app: Express; r
     await sessions.logOut(request, response);
     response.json({});
   });
-  own.get('/api/me', (request, response) => void response.json(signedIn(request).person));
+  own.get('/api/me', (request, response) => void response.json(request.login?.person ?? null));
   own.use('/api', orderRoutes({ db, notifier }));
   own.get('/api/reports', async (request, response) => {
     response.json(await findReports(db, signedIn(request).person));
   });
   own.post('/api/reports', async (request, response) => {
-    response.status(202).json(await reports.ask(signedIn(request), request));
+    response.status(202).json(await reports.ask(signedIn(request)));
   });
 
   const app = express();

@@ -1,6 +1,6 @@
 /** The API of the orders: each change is one transaction, and what it notifies leaves after the commit. */
 import { randomInt } from 'node:crypto';
-import { type Request, Router } from 'express';
+import { Router } from 'express';
 import type { Queryable } from './database.js';
 import { type Desk, mayChange, Refusal, signedIn } from './desk.js';
 import { revokeAfterMove } from './notifier.js';
@@ -40,7 +40,7 @@ export function orderRoutes({ db, notifier }: Desk): Router {
 
   router.post('/orders', async (request, response) => {
     const person = mayChange(request);
-    response.status(201).json(await change('created', request, (tx) => orders.createOrder(tx, person, randomInt)));
+    response.status(201).json(await change('created', (tx) => orders.createOrder(tx, person, randomInt)));
   });
 
   router.post('/orders/reprice', async (request, response) => {
@@ -49,7 +49,7 @@ export function orderRoutes({ db, notifier }: Desk): Router {
       db.transaction(async (tx) => {
         const repriced = await orders.reprice(tx, person, randomInt);
         // Any order may have changed: one notification on the entity as a whole, not one for each.
-        await notifier.notify('repriced', { entity: 'Order' }, { notifier: person.name, request });
+        await notifier.notify('repriced', { entity: 'Order' }, { notifier: person.name });
         return repriced;
       }),
     );
@@ -59,14 +59,14 @@ export function orderRoutes({ db, notifier }: Desk): Router {
   router.post('/orders/:id/ship', async (request, response) => {
     const person = mayChange(request);
     const id = orders.orderId(request.params.id);
-    const order = await change('shipped', request, (tx) => orders.changeOrder(tx, person, id, { status: 'shipped' }));
+    const order = await change('shipped', (tx) => orders.changeOrder(tx, person, id, { status: 'shipped' }));
     response.json(order ?? notThere());
   });
 
   router.post('/orders/:id/add-piece', async (request, response) => {
     const person = mayChange(request);
     const id = orders.orderId(request.params.id);
-    const order = await change('updated', request, (tx) => orders.addPiece(tx, person, id));
+    const order = await change('updated', (tx) => orders.addPiece(tx, person, id));
     response.json(order ?? notThere());
   });
 
@@ -75,7 +75,7 @@ export function orderRoutes({ db, notifier }: Desk): Router {
     const id = orders.orderId(request.params.id);
     const patch = readPatch(request.body);
     const version: number = request.body.version;
-    const order = await change('updated', request, (tx) => orders.changeOrder(tx, person, id, patch, version));
+    const order = await change('updated', (tx) => orders.changeOrder(tx, person, id, patch, version));
     if (order) {
       if (patch.depot) await revokeAfterMove(notifier, id, patch.depot);
       response.json(order);
@@ -88,13 +88,12 @@ export function orderRoutes({ db, notifier }: Desk): Router {
   /** One change of one order: the notification is held until the transaction has committed. */
   function change(
     action: string,
-    request: Request,
     work: (tx: Queryable) => Promise<orders.Order | undefined>,
   ): Promise<orders.Order | undefined> {
     return notifier.transaction(() =>
       db.transaction(async (tx) => {
         const order = await work(tx);
-        if (order) await notifier.notify(action, hint(order), { notifier: order.changedBy, request });
+        if (order) await notifier.notify(action, hint(order), { notifier: order.changedBy });
         return order;
       }),
     );

@@ -48,7 +48,7 @@ export async function ownReports(db: Queryable, person: Person, ids: readonly st
 
 export interface Reports {
   /** Writes the order for a report and begins to work on it. */
-  ask(login: Login, request: unknown): Promise<Report>;
+  ask(login: Login): Promise<Report>;
   /** Takes up what an earlier process left unfinished. */
   resume(): Promise<void>;
   /** Stops after the step at hand. */
@@ -85,7 +85,7 @@ export function createReports(db: Database, notifier: Notifier): Reports {
   }
 
   return {
-    async ask(login, request) {
+    async ask(login) {
       const { person, session } = login;
       const report = await notifier.transaction(() =>
         db.transaction(async (tx) => {
@@ -94,7 +94,7 @@ export function createReports(db: Database, notifier: Notifier): Reports {
             [person.id, session, person.depots.length],
           );
           const asked = rows[0] as Report;
-          await notifier.notify('asked', { entity: 'Report', id: asked.id }, { to: { users: [person.id] }, request });
+          await notifier.notify('asked', { entity: 'Report', id: asked.id }, { to: { users: [person.id] } });
           return asked;
         }),
       );

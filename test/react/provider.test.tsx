@@ -148,6 +148,8 @@ describe('<ListenProvider>', () => {
 });
 
 describe('several systems on one page (row 44)', () => {
+  quietConsole();
+
   it('reaches each by its name, from anywhere inside, and the one without a name by default', async () => {
     const [shop, billing] = [createDesk(), createDesk()];
     const [inShop, inBilling] = [vi.fn(), vi.fn()];
@@ -192,6 +194,16 @@ describe('several systems on one page (row 44)', () => {
   });
 });
 
+/** React reports what a boundary caught; these tests look at the boundary. */
+function quietConsole(): void {
+  beforeEach(() => {
+    vi.spyOn(console, 'error').mockImplementation(() => {});
+  });
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+}
+
 /** Shows what a child threw while rendering or in an effect, as the page of a developer does. */
 class Boundary extends Component<{ children: ReactNode }, { error?: unknown }> {
   override state: { error?: unknown } = {};
@@ -213,12 +225,7 @@ function messageOf(page: ReactNode): string | null {
 }
 
 describe('wrong configuration is shown at the widget, with the fix (row 25)', () => {
-  beforeEach(() => {
-    vi.spyOn(console, 'error').mockImplementation(() => {}); // React's report of what the boundary caught
-  });
-  afterEach(() => {
-    vi.restoreAllMocks();
-  });
+  quietConsole();
 
   const inPage = (widget: ReactNode): ReactElement => <Page desk={createDesk()}>{widget}</Page>;
 

@@ -15,7 +15,7 @@ describe('useListenStatus (row 50)', () => {
       return null;
     }
     const page = (listens: boolean) => (
-      <Page desk={desk} onError={() => {}}>
+      <Page desk={desk} world={{ fetch: desk.fetch, random: () => 0 }} onError={() => {}}>
         <Light />
         {listens && <Listen object={order} actions={{ shipped() {} }} />}
       </Page>

@@ -43,7 +43,7 @@ function project(
 
 const react: TestProjectInlineConfiguration['test'] = {
   environment: 'happy-dom',
-  server: { deps: { inline: [/@testing-library/] } },
+  server: { deps: { inline: [/@testing-library/, /@tanstack\/react-query/] } },
 };
 
 /** Projects of one group run together; the groups one after the other, so that a browser has the machine to itself. */

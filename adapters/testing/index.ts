@@ -2,3 +2,10 @@
 export { assert, assertEqual, type ContractCase } from './case.js';
 export { createFaultyLog, type LogFaults } from './faulty-log.js';
 export { type LogContractOptions, type LogNodes, logContract } from './log-contract.js';
+export {
+  createTestServer,
+  type SeenRequest,
+  type TestPage,
+  type TestServer,
+  type TestServerOptions,
+} from './test-server.js';

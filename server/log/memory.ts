@@ -71,7 +71,9 @@ interface LeaseState {
 /** Makes an engine with a random epoch: what an earlier process had in memory is gone, and positions of it say nothing. */
 export function createMemoryEngine(options: MemoryEngineOptions = {}): MemoryEngine {
   const { retention = RETENTION, cap = MAX_ENTRIES, now = () => performance.now(), gap = () => 0 } = options;
-  const epoch = crypto.randomUUID().replaceAll('-', '').slice(0, 16);
+  const epoch = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) =>
+    byte.toString(16).padStart(2, '0'),
+  ).join('');
   const place = (offset: number): Position => makePosition(epoch, offset);
 
   let stored: Stored[] = [];

@@ -169,7 +169,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       const run = methods[request.method];
       if (!run) throw new HttpError(405, 'invalid', `${request.path} takes ${allow}.`);
       if (request.path !== '/health') {
-        refuseForeign(request, origins);
+        refuseForeign(request, origins, settings.production);
         if (request.method === 'POST') checkContentType(request);
         await ready();
       }

@@ -13,13 +13,13 @@ interface Asked {
 const PREFLIGHT_LIFE = '600';
 
 /** @throws HttpError 403 for a page of an origin that is neither the site's own nor named. */
-export function refuseForeign(request: Asked, origins: readonly string[]): void {
+export function refuseForeign(request: Asked, origins: readonly string[], production: boolean): void {
   const origin = request.header('origin');
   if (origin === undefined) {
     // Not a script of another origin, which would have sent one; but perhaps an image or a frame on a foreign page.
     const site = request.header('sec-fetch-site');
     if (site === undefined || site === 'same-origin' || site === 'none') return;
-  } else if (origins.includes(origin) || isOwn(origin, request)) {
+  } else if (origins.includes(origin) || isOwn(origin, request) || (!production && isLocal(origin, request))) {
     return;
   }
   throw new HttpError(
@@ -39,6 +39,20 @@ function isOwn(origin: string, request: Asked): boolean {
       host === request.header(':authority'))
   );
 }
+
+/**
+ * A page and a server of this very machine, on two ports: a development server in front that puts its target into `Host`,
+ * as Vite's proxy does by default.
+ */
+function isLocal(origin: string, request: Asked): boolean {
+  const host = request.header('host');
+  return (
+    host !== undefined &&
+    [origin, `http://${host}`].every((url) => LOCAL.has(URL.canParse(url) ? new URL(url).hostname : ''))
+  );
+}
+
+const LOCAL: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
 /** The CORS headers for a named origin; none for others, which a browser takes as a refusal. */
 export function corsHeaders(request: Asked, origins: readonly string[]): Record<string, string> {

@@ -45,6 +45,10 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   const buffer: Waiting[] = [];
   /** Objects by their JSON, `null` once it is everything. */
   let givenUp: Map<string, ObjectRef> | null = new Map();
+  /** Of the entries that wait, those that the log is being asked to take. */
+  let underWay = 0;
+  /** A try is under way; the next one follows it. */
+  let busy = false;
   let attempt = 0;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -92,7 +96,7 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   }
 
   function schedule(): void {
-    if (timer || closed) return;
+    if (timer || closed || busy) return;
     const ceiling = Math.min(RETRY_MAX, RETRY_MIN * 2 ** attempt);
     timer = setTimeout(() => void retry(), ceiling / 2 + (random() * ceiling) / 2);
     timer.unref();
@@ -103,28 +107,33 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
     const oldest = monotonic() - life;
     const stale = buffer.findIndex(({ since }) => since > oldest);
     for (const { entry } of buffer.splice(0, stale < 0 ? buffer.length : stale)) giveUp(entry);
-    const batch = buffer.slice(0, BATCH).map(({ entry }) => entry);
+    // Taken out while they are under way: what overflows meanwhile must not be mistaken for them.
+    const batch = buffer.splice(0, BATCH);
+    const lost = givenUp;
+    givenUp = new Map();
+    underWay = batch.length;
     const resync: LogEntry[] =
-      givenUp === null
-        ? [{ kind: 'resync' }]
-        : givenUp.size > 0
-          ? [{ kind: 'resync', objects: [...givenUp.values()] }]
-          : [];
+      lost === null ? [{ kind: 'resync' }] : lost.size > 0 ? [{ kind: 'resync', objects: [...lost.values()] }] : [];
     if (batch.length + resync.length === 0) return;
+    busy = true;
     try {
-      await tryAppend([...resync, ...batch]);
+      await tryAppend([...resync, ...batch.map(({ entry }) => entry)]);
+      underWay = 0;
+      busy = false;
       attempt = 0;
-      if (resync.length > 0) givenUp = new Map();
-      buffer.splice(0, batch.length);
-      if (buffer.length > 0) await retry();
+      if (pending() > 0) await retry();
     } catch (error) {
+      underWay = 0;
+      busy = false;
+      buffer.unshift(...batch);
+      givenUp = lost === null || givenUp === null ? null : new Map([...lost, ...givenUp]);
       attempt += 1;
       onError(error);
       schedule();
     }
   }
 
-  const pending = (): number => buffer.length + (givenUp === null ? 1 : givenUp.size);
+  const pending = (): number => underWay + buffer.length + (givenUp === null ? 1 : givenUp.size);
 
   return {
     async append(entries) {
@@ -142,7 +151,7 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
         return { accepted: false };
       }
     },
-    waiting: () => buffer.length,
+    waiting: () => underWay + buffer.length,
     async close(ms) {
       clearTimeout(timer);
       if (pending() > 0) {

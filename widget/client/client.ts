@@ -31,7 +31,7 @@ import {
   type Subscription,
   see,
 } from './subscriptions.js';
-import type { ListenClient, ListenClientOptions } from './types.js';
+import type { Actions, ListenClient, ListenClientOptions } from './types.js';
 import { fullWorld, type Mark, mark, pageStart } from './world.js';
 
 /** How long a subscription stays after its last listener left, in milliseconds: a remount costs nothing. */
@@ -430,7 +430,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       const listener = createListener(
         listenerHost,
         checked,
-        actions,
+        actions as Actions,
         given,
         () => sub.refused ?? fatal,
         () => {

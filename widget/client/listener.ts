@@ -56,6 +56,10 @@ export function createListener(
     resolveReady = resolve;
     rejectReady = reject;
   });
+  const watchers = new Set<() => void>();
+  const tell = () => {
+    for (const watcher of [...watchers]) watcher();
+  };
   // Whoever does not wait for it must not see an unhandled rejection.
   ready.catch(() => {});
 
@@ -108,6 +112,11 @@ export function createListener(
       get error() {
         return closed ? undefined : refusal();
       },
+      onChange(changed) {
+        const watcher = () => changed();
+        watchers.add(watcher);
+        return () => watchers.delete(watcher);
+      },
       setActions: (next) => scheduler.setRows(normaliseActions(next, registries())),
       setOptions(next) {
         options = next;
@@ -116,6 +125,7 @@ export function createListener(
         if (closed) return;
         closed = true;
         scheduler.stop();
+        watchers.clear();
         rejectReady(new ListenError('closed', 'closed before it was ready'));
         left();
       },
@@ -139,6 +149,7 @@ export function createListener(
       listener.pending = false;
       listener.race(knowledge);
       resolveReady();
+      tell();
     },
     race(knowledge) {
       scheduler.race((on, start) => judgeLoad(world, knowledge, start ?? listener.start, on, holds));
@@ -146,6 +157,7 @@ export function createListener(
     reject(error) {
       if (error.code === 'refused') trace('refused', 'load');
       rejectReady(error);
+      tell();
     },
     shown: scheduler.shown,
   };

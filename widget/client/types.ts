@@ -1,5 +1,6 @@
 /** The public face of the client in the browser. The React skin uses nothing but this. */
 import type { ClientAdapter, ObjectRef, Via, World } from '../../adapters/contract.js';
+import type { ActionOf } from '../../adapters/define.js';
 import type { ListenError } from '../../adapters/errors.js';
 import type { Position } from '../../adapters/position.js';
 import type { WireNotification } from '../../adapters/protocol.js';
@@ -22,9 +23,9 @@ export interface Refresh {
 export type Run = (refresh: Refresh) => unknown;
 
 /** One row of the action list. Rows run in order; what is wrong in one row never stops another. */
-export interface ActionRow {
+export interface ActionRow<Action extends string = string> {
   /** The actions that select this row; `*` selects all. */
-  readonly on: string | readonly string[];
+  readonly on: Action | '*' | readonly (Action | '*')[];
   /** A callback, several that run one after another (a failure stops the row), or the name of a registered one. */
   readonly run: Run | string | readonly (Run | string)[];
   /** Asked just before running; `false` runs `otherwise` instead. A name is looked up as for `run`. Default: yes. */
@@ -44,9 +45,12 @@ export interface ActionRow {
 }
 
 /** The short form: an action's name, or `*`, to its callback. */
-export type ActionMap = { readonly [action: string]: Run };
+export type ActionMap<Action extends string = string> = string extends Action
+  ? { readonly [action: string]: Run }
+  : { readonly [A in Action | '*']?: Run };
 
-export type Actions = readonly ActionRow[] | ActionMap;
+/** An action list: of an object whose actions are declared (`defineEntities`), only those; else any. */
+export type Actions<Action extends string = string> = readonly ActionRow<Action>[] | ActionMap<Action>;
 
 /** What a data-described page may name instead of holding a function. */
 export type CallbackRegistry = { readonly [name: string]: (refresh: Refresh, error?: unknown) => unknown };
@@ -83,6 +87,11 @@ export interface Listening {
   readonly ready: Promise<void>;
   /** The refusal, while there is one. */
   readonly error: ListenError | undefined;
+  /**
+   * Calls back whenever the listener became ready or was refused, later in its life too (a right that ended, or came
+   * back); `error` then tells which. Returns the function that stops it.
+   */
+  onChange(changed: () => void): () => void;
   /** Replaces the action list. No traffic; a run that waits calls the newest functions. */
   setActions(actions: Actions): void;
   /** Replaces the options that are read at run time: `changedDate`, `ignoreOwn`, `onError`, `callbacks`. */
@@ -162,7 +171,7 @@ export interface ListenClient {
    *
    * @throws TypeError that names the field, for an object or an action list that cannot be.
    */
-  listen(object: ObjectRef, actions: Actions, options?: ListenOptions): Listening;
+  listen<O extends ObjectRef>(object: O, actions: Actions<ActionOf<O>>, options?: ListenOptions): Listening;
   /** The current status. */
   status(): ListenStatus;
   /** Calls back after every change of the status. Returns the function that stops it. */

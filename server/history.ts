@@ -2,7 +2,7 @@
  * What a node holds of the log: the retained window, indexed by channel and compacted, so that its size and the cost of
  * a replay depend on how many distinct objects changed and not on how often.
  */
-import { audienceChannel, type Channel, channelOf } from '../adapters/channel.js';
+import { audienceChannel, type Channel, channelOf, everyChannelOf } from '../adapters/channel.js';
 import type { Logged, LogWindow, NotificationEntry, RevokeEntry } from '../adapters/contract.js';
 import { mergeNotifications } from '../adapters/notification.js';
 import { comparePositions, isAfter, type Position } from '../adapters/position.js';
@@ -41,6 +41,8 @@ export interface HistoryOptions {
 interface Marked {
   readonly position: Position;
   readonly at: number;
+  /** It is not in the log yet: `position` is the top of that moment, at which grants may have been made before it. */
+  readonly early?: true;
 }
 
 /** The key under which `resync` and `revoke` of everything are kept. No channel is empty. */
@@ -128,15 +130,16 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
     known: () => now() - knownSince,
     size: () => order.size,
     start(loaded) {
-      ({ floor } = loaded);
-      top = loaded.top;
-      revocationFloor = floor;
+      // The cap may have raised the floor meanwhile, and the tail may have gone on already.
+      if (!isAfter(floor, loaded.floor)) ({ floor } = loaded);
+      if (!isAfter(top, loaded.top)) ({ top } = loaded);
+      revocationFloor = loaded.floor;
       knownSince = now();
     },
     reset: clear,
-    revoke: (entry) => revoke(entry, { position: top, at: now() }),
+    revoke: (entry) => revoke(entry, { position: top, at: now(), early: true }),
     apply({ position, entry }, live) {
-      top = position;
+      if (!isAfter(top, position)) top = position;
       const at = now();
       if (entry.kind === 'resync') {
         const scopes = entry.objects ? entry.objects.flatMap(channelsOf) : [EVERYTHING];
@@ -205,15 +208,13 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
         if (other && isAfter(other.position, position)) return;
         // The reduced rendering tells no changed date; nor does this.
         const dated = every === undefined ? {} : { changedDate, ...(unordered && { unordered }) };
-        found.set(action, { position, age: at === undefined ? 0 : Math.max(0, Math.round(now() - at)), ...dated });
+        // Never rounded up: an entry that looks older than the page's data would not be refreshed for.
+        found.set(action, { position, age: at === undefined ? 0 : Math.max(0, Math.floor(now() - at)), ...dated });
       };
       for (const kept of channels.get(channel)?.values() ?? []) note(kept);
       if (every !== undefined) for (const kept of channels.get(every)?.values() ?? []) note(kept);
-      for (const address of own) {
-        // Their keys begin with the object's channel: see routeOf.
-        for (const kept of channels.get(address)?.values() ?? [])
-          if (kept.route.key.startsWith(`${channel} `)) note(kept);
-      }
+      for (const address of own)
+        for (const kept of channels.get(address)?.values() ?? []) if (concerns(kept, channel)) note(kept);
       return found.size === 0 ? undefined : Object.fromEntries(found);
     },
     revoked(users, channel, position) {
@@ -222,8 +223,11 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
       return users.some((user) =>
         [EVERYTHING, channel, ...(every === undefined ? [] : [every])].some((scope) => {
           const mark = revocations.get(`${audienceChannel('user', user)} ${scope}`);
-          // At or after: the position of a grant was noted before the right was asked.
-          return mark !== undefined && (comparePositions(mark.position, position) ?? 1) >= 0;
+          if (mark === undefined) return false;
+          // A grant notes its position before the right is asked: one that was noted at the revocation's own place in
+          // the log was asked after it. If that one were cancelled too, a quiet log would never take its user again.
+          const order = comparePositions(mark.position, position) ?? 1;
+          return mark.early ? order >= 0 : order > 0;
         }),
       );
     },
@@ -236,6 +240,17 @@ function renew(marks: Map<string, Marked>, key: string, mark: Marked): void {
   marks.set(key, mark);
 }
 
+/** Whether an addressed entry concerns a channel: as for others, a list hears of each object, an object of the whole. */
+function concerns({ entry: { notification } }: Kept, channel: Channel): boolean {
+  const list = channelOf({ entity: notification.entity });
+  return (
+    channel === list ||
+    (notification.id === undefined
+      ? everyOf(channel) === everyChannelOf(notification.entity)
+      : channel === channelOf(notification))
+  );
+}
+
 /** All channels together, ascending; an entry on two of them once, in full if any of them entitles to that. */
 function replayOf(
   channels: ReadonlyMap<Channel, ReadonlyMap<string, Kept>>,
@@ -245,7 +260,14 @@ function replayOf(
   const reduced = new Map<Position, Kept>();
   for (const [channel, after] of from) {
     for (const kept of channels.get(channel)?.values() ?? []) {
-      if (isAfter(kept.position, after)) (kept.route.reduced === channel ? reduced : full).set(kept.position, kept);
+      if (!isAfter(kept.position, after)) continue;
+      if (kept.route.reduced === channel) {
+        reduced.set(kept.position, kept);
+        continue;
+      }
+      // On each of its channels it stands for what it replaced there: the one that is sent stands for all of that.
+      const other = full.get(kept.position);
+      full.set(kept.position, other ? { ...kept, entry: mergeEntries(other.entry, kept.entry) } : kept);
     }
   }
   const found: { kept: Kept; reduced: boolean }[] = [];

@@ -363,7 +363,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       }
       frames.push(
         frameEvent(
-          { type: 'ready', position, known: Math.round(history.known()), latest: latestOf(connection) },
+          { type: 'ready', position, known: Math.floor(history.known()), latest: latestOf(connection) },
           position,
         ),
       );

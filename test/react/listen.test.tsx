@@ -3,7 +3,7 @@ import { type ReactElement, useState } from 'react';
 import { flushSync } from 'react-dom';
 import { describe, expect, it, vi } from 'vitest';
 import type { Refresh } from '../../widget/client/types.js';
-import { Listen, ListenObject, useListen } from '../../widget/react/index.js';
+import { Listen, ListenObject, useListen, useListenClient } from '../../widget/react/index.js';
 import { createDesk } from './kit/desk.js';
 import { covers, LINGER_OVER, nothingHappens, order, Page } from './kit/page.js';
 
@@ -394,5 +394,26 @@ describe('useListen', () => {
     screen.getByText('waiting');
     await screen.findByText('ready 2');
     expect(states).toEqual([{ ready: false }, { ready: true }, { ready: false }, { ready: true }]);
+  });
+
+  it('tells that the right has ended under the open page, and that it is back after reconnect()', async () => {
+    const desk = createDesk();
+    let reconnect = (): void => {};
+    function Widget(): ReactElement {
+      const { ready, error } = useListen(order, { shipped() {} });
+      reconnect = useListenClient().reconnect;
+      return <p>{ready ? 'ready' : (error?.code ?? 'waiting')}</p>;
+    }
+    render(
+      <Page desk={desk} onError={() => {}}>
+        <Widget />
+      </Page>,
+    );
+    await screen.findByText('ready');
+    desk.revoke(order);
+    await screen.findByText('refused');
+    desk.allow(order);
+    reconnect();
+    await screen.findByText('ready');
   });
 });

@@ -8,6 +8,7 @@ export type {
   ConnectionState,
   ListenClient,
   ListenClientOptions,
+  ListenOptions,
   ListenStatus,
   Refresh,
   RefreshReason,
@@ -15,7 +16,7 @@ export type {
   Trace,
 } from '../client/types.js';
 export { Listen, type ListenProps } from './listen.js';
-export { ListenObject, type ListenObjectProps } from './listen-object.js';
+export { ListenObject, type ListenObjectProps, type NoObject } from './listen-object.js';
 export { ListenProvider, type ListenProviderProps } from './listen-provider.js';
-export { type ListenState, useListen } from './use-listen.js';
+export { type ListenState, type UseListenOptions, useListen } from './use-listen.js';
 export { useListenClient, useListenStatus } from './use-listen-status.js';

@@ -2,6 +2,7 @@
 import { useEffect, useInsertionEffect, useState } from 'react';
 import { channelOf } from '../../adapters/channel.js';
 import type { ObjectRef } from '../../adapters/contract.js';
+import type { ActionOf } from '../../adapters/define.js';
 import type { ListenError } from '../../adapters/errors.js';
 import { checkObject } from '../../adapters/notification.js';
 import { DEV } from '../client/dev.js';
@@ -34,8 +35,12 @@ const READY: ListenState = { ready: true };
  *
  * @throws ListenError `configuration`, at render and only in development, with the fix in its message.
  */
-export function useListen(object: ObjectRef | NoObject, actions: Actions, options: UseListenOptions = {}): ListenState {
-  return useListening(targetOf(object), actions, options, true);
+export function useListen<O extends ObjectRef = ObjectRef>(
+  object: O | NoObject,
+  actions: Actions<ActionOf<O>>,
+  options: UseListenOptions = {},
+): ListenState {
+  return useListening(targetOf(object), actions as Actions, options, true);
 }
 
 /** What to listen to, or why that cannot be. */
@@ -98,16 +103,25 @@ export function useListening(
     });
     const { listening } = held;
     if (mistake || !listening) return system.report(mistake);
-    let watching = watched;
-    const settle = (is: ListenState): void => {
-      if (watching) setState({ system, key, is });
+    const settled = (): void => {
+      const { error } = listening;
+      const is = error ? { ready: false, error } : READY;
+      setState((former) => {
+        const same = former?.is === is && former.key === key && former.system === system;
+        return same ? former : { system, key, is };
+      });
     };
-    listening.ready.then(
-      () => settle(READY),
-      (error: ListenError) => settle({ ready: false, error }),
-    );
+    const unwatch = watched && listening.onChange(settled);
+    let left = false;
+    // It may have become ready inside `listen`, before anybody could watch.
+    if (watched)
+      void listening.ready.then(
+        () => left || settled(),
+        () => {},
+      );
     return () => {
-      watching = false;
+      left = true;
+      if (unwatch) unwatch();
       held.listening = undefined;
       listening.close();
     };

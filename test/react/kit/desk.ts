@@ -33,6 +33,10 @@ export interface Desk {
   notify(action: string, object: ObjectRef, more?: Partial<WireNotification>): void;
   /** From now on these objects are refused. */
   refuse(...objects: ObjectRef[]): void;
+  /** The right to them ends under the open page, and these objects are refused from now on. */
+  revoke(...objects: ObjectRef[]): void;
+  /** They may be listened to again. */
+  allow(...objects: ObjectRef[]): void;
   /** From now on everything is answered with this status, until 200. */
   fail(status: number): void;
   /** From now on answers wait, until the function that it returns is called. */
@@ -182,6 +186,14 @@ export function createDesk(): Desk {
     },
     refuse(...these) {
       for (const object of these) refused.add(channelOf(object));
+    },
+    revoke(...these) {
+      const channels = these.map((object) => channelOf(object));
+      for (const channel of channels) refused.add(channel);
+      for (const each of streams) each.write({ type: 'refused', channels });
+    },
+    allow(...these) {
+      for (const object of these) refused.delete(channelOf(object));
     },
     fail(code) {
       status = code;

@@ -127,6 +127,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     }),
     covers: ({ channels }) =>
       new Map(Object.keys(channels).map((channel) => [channel, subs.get(channel) as Subscription])),
+    settling,
     hello,
     event,
     missing,
@@ -237,6 +238,11 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     }
     if (grants.size === 0 && open) return undefined;
     return { channels, grants: [...grants], own: ownPosition ?? null };
+  }
+
+  /** Whether grants are missing that may still come. */
+  function settling(): boolean {
+    return [...subs.values()].some((sub) => !sub.grant && !sub.refused);
   }
 
   function isCovered(sub: Subscription): boolean {
@@ -361,7 +367,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
     }
     move(live, position);
-    access.settled();
+    // A channel that was given up before `ready` has a grant that is not good.
+    if (!settling()) access.settled();
     login.reset();
   }
 

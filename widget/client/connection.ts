@@ -10,6 +10,11 @@ import { createRetry, RETRY } from './backoff.js';
 import type { Subscription } from './subscriptions.js';
 import { longest, type Mark, mark } from './world.js';
 
+/** Whether a link covers all of a set. */
+const isWithin = ({ channels, grants }: Interest, { covers, interest }: Live): boolean =>
+  Object.keys(channels).every((channel) => covers.has(channel)) &&
+  grants.every((grant) => interest.grants.includes(grant));
+
 /** How long a link may be silent. */
 const limit = ({ via, heartbeat }: Held): number => Math.max(2 * heartbeat + 5_000, via === 'poll' ? POLL_SILENCE : 0);
 
@@ -46,6 +51,8 @@ export interface ConnectionHost {
   covers(interest: Interest): Map<string, Subscription>;
   /** The set of a link, with the positions as they are now. */
   again(live: Live): Interest;
+  /** Grants are being asked for: a set that only shrinks may wait for the answer. */
+  settling(): boolean;
   /** `false`: the link belongs to another user and was dropped. */
   hello(event: HelloEvent): boolean;
   event(live: Live, event: ServerEvent, id: Position | undefined): void;
@@ -110,7 +117,7 @@ export function createConnection(host: ConnectionHost): Connection {
     const interest = host.interest();
     if (!interest) return;
     const key = JSON.stringify([interest.grants, Object.keys(interest.channels)]);
-    if (current?.key === key && !distrusted) return;
+    if (current && !distrusted && (current.key === key || (host.settling() && isWithin(interest, current)))) return;
     open(config, interest, key);
   }
 

@@ -39,7 +39,7 @@ export function JsonPage({ page }: { readonly page: PageDescription }): ReactNod
     reload,
     announce: (refresh) => {
       say(sentence(refresh));
-      tellStage('refreshed');
+      tellStage('refreshed', refresh.notification?.action);
     },
     count: ({ merged }) => setCounted((count) => count + merged),
   };

@@ -74,7 +74,7 @@ function Facts({ order }: { readonly order: Order }): ReactNode {
 
 const BURST = 10;
 
-/** Ten changes, each a request and a transaction of its own. The pages that listen refetch twice at most. */
+/** Ten changes, each a request and a transaction of its own. The pages that listen merge what arrives meanwhile. */
 function Burst({ id }: { readonly id: number }): ReactNode {
   const burst = (): void => {
     const changes = Array.from({ length: BURST }, () => post(`orders/${id}/add-piece`));
@@ -85,7 +85,9 @@ function Burst({ id }: { readonly id: number }): ReactNode {
       <button type="button" onClick={burst}>
         Add ten pieces, one by one
       </button>
-      <span className="muted">Ten requests, ten notifications, and at most two refreshes of each page.</span>
+      <span className="muted">
+        Ten requests and ten notifications: each page that shows the order refreshes once or twice.
+      </span>
     </section>
   );
 }

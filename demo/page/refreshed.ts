@@ -7,11 +7,13 @@ import { id as person } from './person.js';
 export interface DeskMessage {
   readonly desk: string;
   readonly what: 'live' | 'refreshed';
+  /** What it was refreshed for. */
+  readonly action?: string | undefined;
 }
 
-export function tellStage(what: DeskMessage['what']): void {
+export function tellStage(what: DeskMessage['what'], action?: string): void {
   if (window.parent === window) return;
-  const message: DeskMessage = { desk: person, what };
+  const message: DeskMessage = { desk: person, what, action };
   window.parent.postMessage(message, window.location.origin);
 }
 
@@ -20,7 +22,7 @@ export function refreshing(reload: () => Promise<void>): (refresh: Refresh) => P
   return async (refresh) => {
     await reload();
     say(sentence(refresh));
-    tellStage('refreshed');
+    tellStage('refreshed', refresh.notification?.action);
   };
 }
 

@@ -51,7 +51,7 @@ export function Stage(): ReactNode {
         shippedOnce.current = true;
         attempt(ship());
       }
-      if (data.what === 'refreshed') {
+      if (data.what === 'refreshed' && data.action === 'shipped') {
         setShipment((old) => old && { ...old, took: { [data.desk]: performance.now() - old.pressedAt, ...old.took } });
       }
     };

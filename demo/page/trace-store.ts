@@ -23,24 +23,28 @@ let lastKey = 0;
 
 export function onTrace(trace: Trace): void {
   const listener = nameOf(trace);
-  if (trace.fate === 'ran' || trace.fate === 'failed') settle(listener, trace);
+  if (trace.fate === 'ran' || trace.fate === 'failed') settle(listener, trace.fate);
   else if (!joins(listener, trace)) add(listener, trace);
 }
 
-/** Several listeners of one object are told of the same notification: that is one line. */
-function joins(listener: string, { notification, fate }: Trace): boolean {
-  if (!notification) return false;
-  const same = told.get().find((one) => one.listener === listener && one.position === notification.position);
-  if (!same) return false;
-  if (!same.fates.includes(fate)) replace(same, [...same.fates, fate]);
+/** Several listeners of one object are told of the same thing: that is one line. */
+function joins(listener: string, trace: Trace): boolean {
+  const { notification, fate } = trace;
+  const line = told
+    .get()
+    .find((one) => one.listener === listener && (!notification || one.position === notification.position));
+  // What comes without a notification has no position: it is the same while it has not run.
+  if (!line || (!notification && (line.what !== describe(trace) || line.fates.includes('ran')))) return false;
+  if (!line.fates.includes(fate)) replace(line, [...line.fates, fate]);
   return true;
 }
 
 /** The end of a run is the end of all that waited for it. */
-function settle(listener: string, trace: Trace): void {
-  const waiting = told.get().filter((one) => one.listener === listener && WAITING.includes(one.fates.at(-1) ?? 'ran'));
-  for (const one of waiting) replace(one, [...one.fates, trace.fate]);
-  if (waiting.length === 0 && trace.reason !== 'notification') add(listener, trace);
+function settle(listener: string, fate: Trace['fate']): void {
+  for (const one of told.get()) {
+    const waits = one.fates.some((earlier) => WAITING.includes(earlier)) && !one.fates.includes('ran');
+    if (one.listener === listener && waits && one.fates.at(-1) !== fate) replace(one, [...one.fates, fate]);
+  }
 }
 
 function add(listener: string, trace: Trace): void {

@@ -47,8 +47,8 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   let givenUp: Map<string, ObjectRef> | null = new Map();
   /** Of the entries that wait, those that the log is being asked to take. */
   let underWay = 0;
-  /** A try is under way; the next one follows it. */
-  let busy = false;
+  /** The try that is under way. */
+  let flight: Promise<void> | undefined;
   let attempt = 0;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -91,45 +91,60 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   function hold(entries: readonly LogEntry[]): void {
     const since = monotonic();
     for (const entry of entries) buffer.push({ entry, since });
-    for (const { entry } of buffer.splice(0, Math.max(0, buffer.length - BUFFER_LIMIT))) giveUp(entry);
+    trim();
     schedule();
   }
 
+  function trim(): void {
+    for (const { entry } of buffer.splice(0, Math.max(0, buffer.length + underWay - BUFFER_LIMIT))) giveUp(entry);
+  }
+
   function schedule(): void {
-    if (timer || closed || busy) return;
+    if (timer || closed || flight) return;
     const ceiling = Math.min(RETRY_MAX, RETRY_MIN * 2 ** attempt);
     timer = setTimeout(() => void retry(), ceiling / 2 + (random() * ceiling) / 2);
     timer.unref();
   }
 
-  async function retry(): Promise<void> {
+  /** One at a time: whoever comes meanwhile shares the one that is under way. */
+  function retry(): Promise<void> {
+    clearTimeout(timer);
     timer = undefined;
-    const oldest = monotonic() - life;
-    const stale = buffer.findIndex(({ since }) => since > oldest);
-    for (const { entry } of buffer.splice(0, stale < 0 ? buffer.length : stale)) giveUp(entry);
-    // Taken out while they are under way: what overflows meanwhile must not be mistaken for them.
-    const batch = buffer.splice(0, BATCH);
-    const lost = givenUp;
-    givenUp = new Map();
-    underWay = batch.length;
-    const resync: LogEntry[] =
-      lost === null ? [{ kind: 'resync' }] : lost.size > 0 ? [{ kind: 'resync', objects: [...lost.values()] }] : [];
-    if (batch.length + resync.length === 0) return;
-    busy = true;
-    try {
-      await tryAppend([...resync, ...batch.map(({ entry }) => entry)]);
-      underWay = 0;
-      busy = false;
-      attempt = 0;
-      if (pending() > 0) await retry();
-    } catch (error) {
-      underWay = 0;
-      busy = false;
-      buffer.unshift(...batch);
-      givenUp = lost === null || givenUp === null ? null : new Map([...lost, ...givenUp]);
-      attempt += 1;
-      onError(error);
-      schedule();
+    flight ??= bringOut().finally(() => {
+      flight = undefined;
+      if (pending() > 0) schedule();
+    });
+    return flight;
+  }
+
+  /** Appends what waits, batch by batch, up to the first that fails. */
+  async function bringOut(): Promise<void> {
+    for (;;) {
+      const oldest = monotonic() - life;
+      const stale = buffer.findIndex(({ since }) => since > oldest);
+      for (const { entry } of buffer.splice(0, stale < 0 ? buffer.length : stale)) giveUp(entry);
+      // Taken out while they are under way: what overflows meanwhile must not be mistaken for them.
+      const batch = buffer.splice(0, BATCH);
+      const lost = givenUp;
+      givenUp = new Map();
+      underWay = batch.length;
+      const resync: LogEntry[] =
+        lost === null ? [{ kind: 'resync' }] : lost.size > 0 ? [{ kind: 'resync', objects: [...lost.values()] }] : [];
+      if (batch.length + resync.length === 0) return;
+      try {
+        await tryAppend([...resync, ...batch.map(({ entry }) => entry)]);
+        underWay = 0;
+        attempt = 0;
+      } catch (error) {
+        underWay = 0;
+        buffer.unshift(...batch);
+        givenUp = lost === null || givenUp === null ? null : new Map([...lost, ...givenUp]);
+        if (givenUp && givenUp.size > GIVEN_UP_LIMIT) givenUp = null;
+        trim();
+        attempt += 1;
+        onError(error);
+        return;
+      }
     }
   }
 
@@ -138,6 +153,11 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   return {
     async append(entries) {
       if (entries.length === 0) return { accepted: true, positions: [] };
+      if (closed) {
+        // Reported, not thrown: what it tells of has happened, in a database that has committed it.
+        onError(new Error(`${entries.length} notifications came after close(); nobody hears of them.`));
+        return { accepted: false };
+      }
       // Behind what waits: a newer notification must not make the log look as if it had the older one.
       if (pending() > 0) {
         hold(entries);
@@ -159,7 +179,8 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
         const limit = new Promise<void>((resolve) => {
           late = setTimeout(resolve, ms);
         });
-        await Promise.race([retry(), limit]);
+        // What came behind a try that was under way gets one more.
+        await Promise.race([retry().then(() => (pending() > 0 ? retry() : undefined)), limit]);
         clearTimeout(late);
       }
       closed = true;

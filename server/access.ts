@@ -98,9 +98,15 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
   return {
     async identify(request) {
       const who = await demand('user', () => user(request));
-      const id = typeof who === 'object' && who !== null ? who.id : who;
-      if (id === undefined || id === null || id === '')
+      const id: unknown = typeof who === 'object' && who !== null ? who.id : who;
+      // `false` is what `request.session && request.session.user` comes to without a session.
+      if (id === undefined || id === null || id === '' || id === false)
         throw new HttpError(401, 'unauthenticated', 'Nobody is logged in.');
+      if (typeof id !== 'string' && typeof id !== 'number') {
+        // As text, all objects would be one and the same user.
+        onError(new TypeError(`user: returned a user whose id is ${typeof id}, but it must be text or a number`));
+        throw unavailable('The server could not tell who is asking; try again.');
+      }
       const [may, name] = await Promise.all([
         demand('mayListen', () => mayListen?.(who as U) ?? true),
         demand('session', () => session?.(request)),

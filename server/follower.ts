@@ -57,8 +57,14 @@ export function createFollower(options: FollowerOptions): Follower {
   });
   let everLoaded = false;
 
+  /** The link that counts: what an earlier one still says after it was given up is not heard. */
+  let link: object | undefined;
+
   function take(batch: readonly Logged[]): void {
     for (const logged of batch) {
+      // What the history has is not news: a tail that begins anew may tell it again. A right may not end unheard.
+      const known = (comparePositions(logged.position, history.top) ?? 1) <= 0;
+      if (known && logged.entry.kind !== 'revoke') continue;
       history.apply(logged, true);
       deliver(logged);
     }
@@ -66,39 +72,47 @@ export function createFollower(options: FollowerOptions): Follower {
 
   /** Opens a tail. What it loads is put where the history ends, or replaces it where the two do not meet. */
   async function follow(): Promise<void> {
+    const mine = {};
+    link = mine;
     let window: Logged[] | undefined = [];
+    let restart: LogWindow | undefined;
     const opened = await log.tail({
       entries(batch) {
+        if (link !== mine) return;
         if (window) window.push(...batch);
         else take(batch);
       },
       reset(start) {
-        window = undefined;
-        history.reset(start);
+        if (link !== mine) return;
+        if (window) {
+          // In the moment in which it began.
+          window = [];
+          restart = start;
+          return;
+        }
+        // Whether the entries of its window follow is the engine's affair: nothing up to its top is counted on.
+        history.reset({ floor: start.top, top: start.top });
         lost(start);
       },
       failed: onError,
     });
-    const entries = window ?? [];
+    const entries = window;
     window = undefined;
     if (closed) return opened.close();
     tail = opened;
-    const { start } = opened;
-    if (!everLoaded) {
-      history.reset(start);
-      for (const logged of entries) history.apply(logged, false);
-      history.start(start);
-      everLoaded = true;
-    } else if (
+    const start = restart ?? opened.start;
+    if (
+      everLoaded &&
       (comparePositions(history.top, start.floor) ?? -1) >= 0 &&
       (comparePositions(start.top, history.top) ?? -1) >= 0
     ) {
-      take(entries.filter(({ position }) => isAfter(position, history.top)));
+      take(entries);
     } else {
       history.reset(start);
       for (const logged of entries) history.apply(logged, false);
       history.start(start);
-      lost(start);
+      if (everLoaded) lost(start);
+      everLoaded = true;
     }
     provedAt = monotonic();
     announce();
@@ -149,7 +163,7 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     history,
     healthy: () =>
-      everLoaded && tail !== undefined && provedAt !== undefined && monotonic() - provedAt <= heartbeat * 2,
+      !closed && everLoaded && tail !== undefined && provedAt !== undefined && monotonic() - provedAt <= heartbeat * 2,
     loaded: () => everLoaded,
     started: () => loaded,
     async reach(position) {

@@ -179,10 +179,11 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
         : { status: 200, headers: JSON_HEADERS, body: JSON.stringify(result) };
       return { ...whole, headers: { ...whole.headers, ...cors } };
     } catch (error) {
+      const fault = errorAnswer(error, onError);
       return {
-        ...errorAnswer(error, onError),
+        ...fault,
         headers: {
-          ...errorAnswer(error, () => {}).headers,
+          ...fault.headers,
           ...cors,
           ...(error instanceof HttpError && error.status === 405 && { Allow: allow }),
         },
@@ -231,9 +232,10 @@ function checkContentType(request: RouteRequest): void {
 export async function readJson(request: RouteRequest, limit: number): Promise<Record<string, unknown>> {
   const body = await request.body(limit);
   let value: unknown = body;
-  if (typeof body === 'string') {
+  // A parser for raw bodies leaves bytes.
+  if (typeof body === 'string' || body instanceof Uint8Array) {
     try {
-      value = JSON.parse(body);
+      value = JSON.parse(typeof body === 'string' ? body : Buffer.from(body).toString());
     } catch {
       throw new HttpError(400, 'invalid', 'The body is not JSON.');
     }

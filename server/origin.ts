@@ -31,13 +31,15 @@ export function refuseForeign(request: Asked, origins: readonly string[], produc
 
 /** Behind a proxy the host is that of the proxy's own request; a foreign page can set neither header. */
 function isOwn(origin: string, request: Asked): boolean {
-  const host = URL.canParse(origin) ? new URL(origin).host : undefined;
-  return (
-    host !== undefined &&
-    (host === request.header('host') ||
-      host === request.header('x-forwarded-host') ||
-      host === request.header(':authority'))
-  );
+  if (!URL.canParse(origin)) return false;
+  const { protocol, host } = new URL(origin);
+  // Each proxy may add its own behind a comma: the first is what the browser asked for.
+  const forwarded = request.header('x-forwarded-host')?.split(',', 1)[0]?.trim();
+  return [request.header('host'), forwarded].some((asked) => {
+    // Read as a URL, so that letter case and the scheme's own port make no difference.
+    const url = `${protocol}//${asked}`;
+    return asked !== undefined && URL.canParse(url) && new URL(url).host === host;
+  });
 }
 
 /**

@@ -87,7 +87,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       }
     }
     const reauthorise = [...asked.channels.keys()].filter((channel) => !channels.has(channel));
-    return { channels, own: asked.own, refused: [], reauthorise };
+    return { channels, own: asked.own, refused: [], reauthorise, until: now() + grantLife };
   }
 
   /** Of the grants shown, those that are this user's and still hold. */
@@ -131,6 +131,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   /** A standard `EventSource` shows no grant: its access is asked here, and again before that would have ended. */
   async function coverByAsking(
     connection: Connection,
+    request: Request,
     identity: Identity,
     objects: readonly { entity: string; id?: string }[],
     after: Position | null,
@@ -150,21 +151,30 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       own: after,
       refused,
       reauthorise: [],
+      until: expires,
     });
-    if (granted.length > 0) renewLater(connection, identity);
+    renewLater(connection, request, identity);
   }
 
   function tryAgain(connection: Connection): void {
     hub.dismiss(connection, TRY_AGAIN_WITHIN);
   }
 
-  function renewLater(connection: Connection, identity: Identity): void {
-    const timer = setTimeout(() => void renew(connection, identity).catch(onError), grantLife * RENEW_AT);
+  function renewLater(connection: Connection, request: Request, identity: Identity): void {
+    const timer = setTimeout(() => void renew(connection, request, identity).catch(onError), grantLife * RENEW_AT);
     timer.unref();
     connection.onLeave = () => clearTimeout(timer);
   }
 
-  async function renew(connection: Connection, identity: Identity): Promise<void> {
+  async function renew(connection: Connection, request: Request, before: Identity): Promise<void> {
+    let identity: Identity;
+    try {
+      identity = await access.identify(request);
+    } catch {
+      return tryAgain(connection); // logged out, or it cannot be told: the status of the next request says which
+    }
+    if (who(identity).user !== who(before).user || who(identity).session !== who(before).session)
+      return tryAgain(connection);
     const channels = [...connection.covered.keys()];
     const position = history.top;
     const results = await access.check(
@@ -182,7 +192,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       'refused',
     );
     hub.prolong(connection, granted, now() + grantLife);
-    if (granted.length > 0) renewLater(connection, identity);
+    renewLater(connection, request, identity);
   }
 
   return {
@@ -242,7 +252,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
         headers: STREAM_HEADERS,
         stream(sink) {
           const connection = open(sink, identity, leave, true);
-          coverByAsking(connection, identity, objects, after).catch((error) => {
+          coverByAsking(connection, request.raw, identity, objects, after).catch((error) => {
             onError(error);
             tryAgain(connection);
           });
@@ -282,7 +292,8 @@ function askedOf(body: Record<string, unknown>, most: number): Asked {
 
 function positionOf(value: unknown, field: string): Position | null {
   if (value !== null && !parsePosition(value))
-    throw new HttpError(400, 'invalid', `${field}: ${JSON.stringify(value)?.slice(0, 80)} is not a position.`);
+    // What was sent is not told: writing a value of any depth as text could exhaust the stack.
+    throw new HttpError(400, 'invalid', `${field}: holds a ${typeof value} that is not a position.`);
   return value as Position | null;
 }
 

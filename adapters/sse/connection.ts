@@ -65,6 +65,8 @@ export interface Connection {
   readonly standard: boolean;
   /** The covered channels, each with the wall-clock time at which its grant ends. */
   readonly covered: Map<Channel, number>;
+  /** The wall-clock time by which it must have been opened anew: whoever is not logged in any more cannot. */
+  until: number;
   /** Entries with a serial at or below it were part of its replay. */
   serial: number;
   /** It was covered: its position means something. */

@@ -20,6 +20,11 @@ const REFRESHES_PER_SECOND = 30;
 /** Below this a wait is felt and saves nothing; above the longest, being late is worse than the load. Milliseconds. */
 const SHORTEST_SPREAD = 3_000;
 const LONGEST_SPREAD = 60_000;
+/**
+ * How often the ends of grants are looked at, in milliseconds. A cover ends at the last look before its grant does: never
+ * later than the grant, and less than two of these earlier.
+ */
+export const EXPIRY_INTERVAL = 250;
 /** How long a socket may take nothing before the connection is closed: two missed heartbeats. Milliseconds. */
 const STALL_LIMIT = 30_000;
 
@@ -39,6 +44,11 @@ export interface Coverage {
   readonly own: Position | null;
   readonly refused: readonly Channel[];
   readonly reauthorise: readonly Channel[];
+  /**
+   * The wall-clock time at which the stream ends: the user's own channels need no grant, but must not outlive a login
+   * for longer than one. Default: never.
+   */
+  readonly until?: number;
 }
 
 export interface Visitor {
@@ -67,7 +77,7 @@ export interface Hub {
   uncover(connection: Connection, channels: readonly Channel[], why: 'refused' | 'reauthorise'): void;
   /** Ends the cover of what a revocation names, on this node, now. */
   revoke(entry: RevokeEntry): void;
-  /** Lets the cover of channels last longer. */
+  /** Lets the stream and the cover of channels last longer. */
   prolong(connection: Connection, channels: readonly Channel[], expires: number): void;
   deliver(logged: Logged): void;
   resync(channels: readonly Channel[] | null): void;
@@ -79,7 +89,7 @@ export interface Hub {
   beatOne(connection: Connection, position: Position | undefined): void;
   /** Says goodbye to one connection and ends its stream. */
   dismiss(connection: Connection, within: number): void;
-  /** Ends the cover of channels whose grants have ended. Call it about once a second. */
+  /** Ends the cover of channels whose grants end, and streams that must be opened anew. Call it every {@link EXPIRY_INTERVAL}. */
   expire(): void;
   /** Says goodbye to everybody and ends the streams. */
   close(within: number): void;
@@ -92,13 +102,15 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
   const listeners = new Map<Channel, Set<Connection>>();
   /** What came since the last flush, by channels and key, ascending. */
   const tick = new Map<string, Parcel>();
-  /** Connections by the second in which their earliest grant ends. */
+  /** Connections by the interval in which their earliest grant ends. */
   const ending = new Map<number, Set<Connection>>();
   /** Frames of kept entries that were replayed: a wave of reconnects renders each once. */
   const replayFrames = { full: new WeakMap<Kept, Frame>(), reduced: new WeakMap<Kept, Frame>() };
   const counts = { delivered: 0, conflated: 0, stalled: 0, resyncs: 0 };
   let serial = 0;
   let scheduled = false;
+  /** Set by `close`: whoever comes later, or was on its way, is sent on at once. */
+  let closing: { readonly within: number } | undefined;
 
   const cover = createCover(listeners);
 
@@ -220,20 +232,25 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
   }
 
   function dismiss(connection: Connection, within: number): void {
-    connection.sink.write(frameEvent({ type: 'goodbye', within }));
-    connection.sink.end();
+    if (connection.closed) return;
+    if (connection.blockedSince === undefined) {
+      connection.sink.write(frameEvent({ type: 'goodbye', within }));
+      connection.sink.end();
+    } else {
+      // It would read neither this nor the end: its socket would stay, and the process with it.
+      connection.sink.destroy();
+    }
     leave(connection);
   }
 
   function watchEnd(connection: Connection): void {
-    let earliest = Number.POSITIVE_INFINITY;
+    let earliest = connection.until;
     for (const expires of connection.covered.values()) earliest = Math.min(earliest, expires);
-    if (earliest === Number.POSITIVE_INFINITY) return;
-    // Rounded down: never longer than the grant lives.
-    const second = Math.floor(earliest / 1_000);
-    const waiting = ending.get(second);
+    if (connection.closed || earliest === Number.POSITIVE_INFINITY) return;
+    const slot = slotOf(earliest);
+    const waiting = ending.get(slot);
     if (waiting) waiting.add(connection);
-    else ending.set(second, new Set([connection]));
+    else ending.set(slot, new Set([connection]));
   }
 
   function latestOf(connection: Connection): Record<Channel, LatestByAction> {
@@ -310,6 +327,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         sink,
         ...visitor,
         covered: new Map(),
+        until: Number.POSITIVE_INFINITY,
         serial,
         batch: undefined,
         ready: false,
@@ -323,11 +341,12 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       connections.add(connection);
       sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
       control(connection, frameEvent({ type: 'hello', ...hello, spread: spreadFor(connections.size) }));
+      if (closing) dismiss(connection, closing.within);
       return connection;
     },
     cover(connection, coverage) {
       if (connection.closed) return false;
-      const { channels, own, refused, reauthorise } = coverage;
+      const { channels, own, refused, reauthorise, until = Number.POSITIVE_INFINITY } = coverage;
       const after = new Map<Channel, Position | null>();
       for (const [channel, { after: position, expires }] of channels) {
         after.set(channel, position);
@@ -338,6 +357,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       const position = history.top;
       connection.serial = serial;
       connection.ready = true;
+      connection.until = until;
       cover.add(connection);
       watchEnd(connection);
       const { replay, resync: lost } = history.read(after);
@@ -374,6 +394,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     revoke,
     prolong(connection, channels, expires) {
       for (const channel of channels) if (connection.covered.has(channel)) connection.covered.set(channel, expires);
+      connection.until = expires;
       watchEnd(connection);
     },
     deliver({ position, entry }) {
@@ -399,7 +420,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       for (const connection of connections) {
         // Before its `ready`, an id would make a standard EventSource skip the replay when it reconnects.
         if (connection.blockedSince === undefined) {
-          if (connection.ready) write(connection, frame);
+          if (connection.ready && !connection.sink.collects) write(connection, frame);
         } else if (connection.blockedSince <= stalledBefore) {
           counts.stalled += 1;
           connection.sink.destroy();
@@ -412,21 +433,26 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     },
     dismiss,
     expire() {
-      const wall = now();
-      for (const [second, waiting] of ending) {
-        if (second * 1_000 > wall) continue;
-        ending.delete(second);
+      // What ends before the next look ends now.
+      const last = slotOf(now()) + 1;
+      for (const [slot, waiting] of [...ending]) {
+        if (slot > last) continue;
+        ending.delete(slot);
         for (const connection of waiting) {
-          const over = [...connection.covered]
-            .filter(([, expires]) => Math.floor(expires / 1_000) * 1_000 <= wall)
-            .map(([channel]) => channel);
-          uncover(connection, over, 'reauthorise');
+          const over = [...connection.covered].filter(([, expires]) => slotOf(expires) <= last);
+          uncover(
+            connection,
+            over.map(([channel]) => channel),
+            'reauthorise',
+          );
+          if (slotOf(connection.until) <= last) dismiss(connection, 0);
           watchEnd(connection);
         }
       }
     },
     close(within) {
       flush();
+      closing = { within };
       for (const connection of [...connections]) dismiss(connection, within);
     },
     counts: () => ({
@@ -436,6 +462,11 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       users: new Set([...connections].map((connection) => connection.users[0])).size,
     }),
   };
+}
+
+/** The interval in which a moment lies. */
+function slotOf(time: number): number {
+  return Math.floor(time / EXPIRY_INTERVAL);
 }
 
 /** The connections that hold any of the channels. */

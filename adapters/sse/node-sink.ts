@@ -16,6 +16,13 @@ export interface NodeResponse extends NodeJS.EventEmitter {
   readonly socket: Socket | null;
   readonly writableEnded: boolean;
   readonly destroyed?: boolean;
+  /** HTTP/2: the response itself does not tell that its stream is gone. */
+  readonly stream?: { readonly destroyed: boolean };
+}
+
+/** Whether the client has gone already, so that no `close` will come any more. */
+export function isGone(response: Pick<NodeResponse, 'destroyed' | 'stream'>): boolean {
+  return response.destroyed === true || response.stream?.destroyed === true;
 }
 
 /** Takes a response whose head was written and flushed. */
@@ -50,12 +57,15 @@ function socketSink(response: NodeResponse, socket: Socket): StreamSink {
         if (!over) drained();
       };
       socket.on('drain', onDrain);
-      response.once('close', () => {
+      let told = false;
+      const close = (): void => {
         over = true;
         socket.off('drain', onDrain);
-        closed();
-      });
-      if (socket.destroyed) queueMicrotask(() => response.emit('close'));
+        if (!told) closed();
+        told = true;
+      };
+      response.once('close', close);
+      if (isGone(response)) queueMicrotask(close);
     },
     end() {
       if (over) return;
@@ -75,7 +85,7 @@ function wrappedSink(response: NodeResponse): StreamSink {
   let over = false;
   return {
     write(frame) {
-      if (over || response.writableEnded || response.destroyed === true) return true;
+      if (over || response.writableEnded || isGone(response)) return true;
       const goOn = response.write(frame.bare);
       flush?.(); // compression middleware holds bytes back until it is asked
       return goOn;
@@ -91,7 +101,7 @@ function wrappedSink(response: NodeResponse): StreamSink {
         told = true;
       };
       response.once('close', close);
-      if (response.destroyed === true) queueMicrotask(close);
+      if (isGone(response)) queueMicrotask(close);
     },
     end() {
       if (over) return;

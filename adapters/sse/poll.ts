@@ -36,6 +36,7 @@ export function collectEvents(): Collector {
     },
     finish,
     sink: {
+      collects: true,
       write(frame) {
         if (over) return true;
         frames.push(frame);

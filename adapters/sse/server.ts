@@ -1,12 +1,12 @@
 /** The server half of the built-in SSE adapter: the default, and what every other adapter falls back to. */
 import type { AdapterCapabilities, Logged, LogWindow, NodeAdapter, RevokeEntry } from '../contract.js';
 import type { Position } from '../position.js';
-import { createHub, type Hub, type HubOptions } from './hub.js';
+import { createHub, EXPIRY_INTERVAL, type Hub, type HubOptions } from './hub.js';
 
 export type { Connection } from './connection.js';
 export type { Frame } from './framing.js';
 export type { Coverage, Hub, HubCounts, Visitor } from './hub.js';
-export { nodeSink } from './node-sink.js';
+export { isGone, nodeSink } from './node-sink.js';
 export { collectEvents } from './poll.js';
 export type { StreamSink } from './sink.js';
 export { webSink } from './web-sink.js';
@@ -20,9 +20,6 @@ export interface SseServer extends NodeAdapter {
 }
 
 const CAPABILITIES = { fansOut: 'node', replays: true, updatesInPlace: false } as const satisfies AdapterCapabilities;
-
-/** How often the ends of grants are looked at, in milliseconds: a channel is delivered at most that much too long. */
-const EXPIRY_INTERVAL = 1_000;
 
 export function createSseServer(options: HubOptions): SseServer {
   const hub = createHub(options);

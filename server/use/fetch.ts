@@ -25,7 +25,7 @@ export function fetchHandler(notifier: Notifier, { base = '/notify-listen' }: { 
       // Frameworks make requests without a Host header; the URL has it.
       header: (name) => request.headers.get(name) ?? (name === 'host' ? url.host : undefined),
       body: (limit) => readBody(request, limit),
-      onClose: (run) => request.signal.addEventListener('abort', run, { once: true }),
+      onClose: (run) => onAbort(request.signal, run),
       raw: request,
     };
     const result = await handlerOf(notifier).handle(routed);
@@ -36,10 +36,15 @@ export function fetchHandler(notifier: Notifier, { base = '/notify-listen' }: { 
         headers: result.headers,
       });
     // Not every server cancels the body of a client that has gone.
-    request.signal.addEventListener('abort', () => sink.destroy(), { once: true });
     result.stream(sink);
+    onAbort(request.signal, () => sink.destroy());
     return new Response(body, { status: 200, headers: result.headers });
   };
+}
+
+function onAbort(signal: AbortSignal, run: () => void): void {
+  if (signal.aborted) run();
+  else signal.addEventListener('abort', run, { once: true });
 }
 
 async function readBody(request: Request, limit: number): Promise<string> {

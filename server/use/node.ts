@@ -1,7 +1,7 @@
 /** The routes for Node's own `http` and `http2` servers, without a framework. Only translates. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
-import { nodeSink } from '../../adapters/sse/server.js';
+import { isGone, nodeSink } from '../../adapters/sse/server.js';
 import type { RouteRequest } from '../handler.js';
 import { HttpError } from '../http-error.js';
 import { handlerOf } from '../notifier.js';
@@ -46,12 +46,14 @@ export async function answer(
     path,
     query: new URLSearchParams(search),
     header(name) {
-      const value = request.headers[name];
+      // HTTP/2 has the host in a field of its own.
+      const value = request.headers[name] ?? (name === 'host' ? request.headers[':authority'] : undefined);
       return Array.isArray(value) ? value[0] : value;
     },
     body: (limit) => (parsed !== undefined ? Promise.resolve(parsed) : readBody(request, limit)),
     onClose: (run) => {
-      response.once('close', run);
+      if (isGone(response)) run();
+      else response.once('close', run);
     },
     raw: request,
   };
@@ -78,6 +80,8 @@ function readBody(request: NodeRequest, limit: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
     let bytes = 0;
+    // Read by somebody who left nothing of it, or cut off: no event would come any more.
+    if (request.readableEnded || request.destroyed) return reject(new HttpError(400, 'invalid', 'There is no body.'));
     request.on('data', (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes <= limit) chunks.push(chunk);

@@ -3,7 +3,7 @@
  * nowhere else, so a sample that needs something new must say what it is.
  */
 
-import type { Express, RequestHandler } from 'express';
+import type { Application, RequestHandler } from 'express';
 import type { ListenClient } from 'notify-listen/client';
 import type { Notifier } from 'notify-listen/server';
 import type { ReactElement } from 'react';
@@ -21,7 +21,7 @@ interface SampleUser {
 }
 
 declare global {
-  const app: Express;
+  const app: Application;
   const session: RequestHandler;
   const notifier: Notifier;
   const client: ListenClient;
@@ -40,6 +40,7 @@ declare global {
   const log: Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
   const form: { readonly isDirty: boolean };
   function refetch(): Promise<void>;
+  function getOrder(id: number, signal?: AbortSignal): Promise<SampleOrder>;
   function toast(): void;
   function leave(): void;
   function setChanged(refresh: unknown): void;

@@ -27,11 +27,13 @@ describe('StrictMode (row 24, supabase and laravel-echo: closed or doubled subsc
     await waitFor(() => expect(run).toHaveBeenCalledTimes(2));
   });
 
-  it('keeps the state of hooks right', async () => {
+  it('keeps the client and the state of hooks', async () => {
     const desk = createDesk();
+    const clients = new Set<unknown>();
     function Widget(): ReactElement {
       const { ready } = useListen(order, { shipped() {} });
       const { state } = useListenStatus();
+      clients.add(useListenClient());
       return <p>{`${ready} ${state}`}</p>;
     }
     render(
@@ -42,6 +44,7 @@ describe('StrictMode (row 24, supabase and laravel-echo: closed or doubled subsc
       </StrictMode>,
     );
     await screen.findByText('true connected');
+    expect(clients.size).toBe(1);
   });
 });
 

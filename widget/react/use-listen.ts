@@ -125,7 +125,7 @@ export function useListening(
       held.listening = undefined;
       listening.close();
     };
-  }, [system, key, problem?.message]);
+  }, [system, key, problem?.message, watched]);
 
   if (problem) return { ready: false, error: problem };
   return state?.system === system && state.key === key ? state.is : WAITING;

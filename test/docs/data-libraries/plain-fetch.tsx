@@ -1,8 +1,8 @@
+// #region sample
 import { Listen } from 'notify-listen/react';
 import { type ReactElement, useCallback, useEffect, useRef, useState } from 'react';
 import { getOrder, type Order } from './order.js';
 
-// #region sample
 export function OrderPage({ id }: { id: number }): ReactElement {
   const [loadedAt] = useState(() => Date.now()); // before the load begins
   const [order, setOrder] = useState<Order>();

@@ -1,3 +1,4 @@
+// #region sample
 import { configureStore } from '@reduxjs/toolkit';
 import { createApi, fetchBaseQuery } from '@reduxjs/toolkit/query/react';
 import { Listen } from 'notify-listen/react';
@@ -5,7 +6,6 @@ import { type ReactElement, type ReactNode, useState } from 'react';
 import { Provider, useDispatch } from 'react-redux';
 import type { Order } from './order.js';
 
-// #region sample
 const api = createApi({
   baseQuery: fetchBaseQuery({ baseUrl: '/api' }),
   endpoints: (build) => ({ getOrder: build.query<Order, number>({ query: (id) => `/orders/${id}` }) }),
@@ -13,6 +13,11 @@ const api = createApi({
 
 const createStore = () =>
   configureStore({ reducer: { api: api.reducer }, middleware: (defaults) => defaults().concat(api.middleware) });
+
+export function Store({ children }: { children: ReactNode }): ReactElement {
+  const [store] = useState(createStore);
+  return <Provider store={store}>{children}</Provider>;
+}
 
 export function OrderPage({ id }: { id: number }): ReactElement {
   const dispatch = useDispatch<ReturnType<typeof createStore>['dispatch']>();
@@ -31,8 +36,3 @@ export function OrderPage({ id }: { id: number }): ReactElement {
   );
 }
 // #endregion
-
-export function Store({ children }: { children: ReactNode }): ReactElement {
-  const [store] = useState(createStore);
-  return <Provider store={store}>{children}</Provider>;
-}

@@ -1,9 +1,9 @@
+// #region sample
 import { Listen } from 'notify-listen/react';
 import type { ReactElement } from 'react';
 import useSWR, { useSWRConfig } from 'swr';
 import { getOrder } from './order.js';
 
-// #region sample
 export function OrderPage({ id }: { id: number }): ReactElement {
   const key = `/orders/${id}`;
   const { cache } = useSWRConfig();

@@ -1,9 +1,9 @@
+// #region sample
 import { useQuery, useQueryClient } from '@tanstack/react-query';
 import { Listen } from 'notify-listen/react';
 import type { ReactElement } from 'react';
 import { getOrder } from './order.js';
 
-// #region sample
 export function OrderPage({ id }: { id: number }): ReactElement {
   const queryKey = ['order', id];
   const queryClient = useQueryClient();

@@ -6,13 +6,13 @@ import { describe, expect, it } from 'vitest';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const BLOCK = /<!-- (test\/docs\/[\w./-]+)#([\w-]+) -->\n```tsx\n([\s\S]*?)```(?=\n)/g;
 
-/** The text between `#region name` and its `#endregion`, without the indent that its lines share. */
+/** The text between `#region name` and its `#endregion`, without shared indent, notes to the linter and local imports. */
 function region(file: string, name: string): string {
   const lines = readFileSync(root + file, 'utf8').split('\n');
   const from = lines.findIndex((line) => line.trim() === `// #region ${name}`);
   const to = lines.findIndex((line, index) => index > from && line.trim() === '// #endregion');
   if (from < 0 || to < 0) throw new Error(`${file} has no region ${name}`);
-  const inside = lines.slice(from + 1, to).filter((line) => !line.includes('biome-ignore'));
+  const inside = lines.slice(from + 1, to).filter((line) => !/biome-ignore|from '\.\//.test(line));
   const indent = Math.min(...inside.filter(Boolean).map((line) => line.length - line.trimStart().length));
   return inside.map((line) => `${line.slice(indent)}\n`).join('');
 }

@@ -99,8 +99,8 @@ export function createMemoryServer({ history, heartbeat }: MemoryServerOptions):
     if (ended.length > 0) connection.send({ type: 'reauthorise', channels: ended });
   }
 
-  /** `null` stands for all channels. */
-  function resync(channels: readonly Channel[] | null): void {
+  /** `null` stands for all channels. With its position, the pages do not ask again for what came before it. */
+  function resync(channels: readonly Channel[] | null, position?: Position): void {
     for (const connection of connections) {
       const concerned =
         channels &&
@@ -108,7 +108,7 @@ export function createMemoryServer({ history, heartbeat }: MemoryServerOptions):
           const every = everyOf(channel);
           return channels.includes(channel) || (every !== undefined && channels.includes(every));
         });
-      if (!concerned || concerned.length > 0) connection.send({ type: 'resync', channels: concerned });
+      if (!concerned || concerned.length > 0) connection.send({ type: 'resync', channels: concerned }, position);
     }
   }
 
@@ -174,8 +174,8 @@ export function createMemoryServer({ history, heartbeat }: MemoryServerOptions):
     },
 
     deliver(logged) {
-      const { entry } = logged;
-      if (entry.kind === 'resync') resync(entry.objects ? entry.objects.flatMap(channelsOf) : null);
+      const { entry, position } = logged;
+      if (entry.kind === 'resync') resync(entry.objects ? entry.objects.flatMap(channelsOf) : null, position);
       else if (entry.kind === 'notification') notify(logged);
       else for (const connection of connections) if (entry.users.includes(connection.user)) uncover(connection, entry);
     },

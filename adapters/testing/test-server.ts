@@ -76,7 +76,10 @@ export interface TestServer {
   refuse(object: ObjectRef, user?: string): void;
   /** Takes a `refuse` back. A page asks again on remount, or on `reconnect()`. */
   allow(object: ObjectRef, user?: string): void;
-  /** `refuse`, and at once also for those who listen already. Without an object: everything that they listen to. */
+  /**
+   * Ends what was allowed before, of one user or of everybody, to one object or to everything: pages ask again. As on a
+   * real server, change the right first (`refuse`), then revoke.
+   */
   revoke(object?: ObjectRef, user?: string): Promise<void>;
   /** Cuts every link, and answers nothing until `connect`. */
   disconnect(): void;
@@ -220,10 +223,6 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
     };
   }
 
-  function refuse(object: ObjectRef, user?: string): void {
-    refused.add(refusalKey(checkObject(object), user));
-  }
-
   return {
     options(page = {}) {
       const backend = backendOf(page);
@@ -267,16 +266,15 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
       online = reachable;
     },
 
-    refuse,
+    refuse(object, user) {
+      refused.add(refusalKey(checkObject(object), user));
+    },
 
     allow(object, user) {
       refused.delete(refusalKey(checkObject(object), user));
     },
 
     async revoke(object, user) {
-      for (const each of object ? [object] : server.covered().flatMap((channel) => objectOf(channel) ?? [])) {
-        refuse(each, user);
-      }
       const users = user === undefined ? [...new Set(requests.map((request) => request.user))] : [user];
       await append(users.map((each) => revokeEntry(each, object, SECRETS)));
     },

@@ -327,7 +327,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
         receive(live, event.notification);
         break;
       case 'resync':
-        for (const sub of event.channels ? named(event.channels) : subs.values()) resync(sub, live);
+        if (event.channels) for (const sub of named(event.channels)) resync(sub, live);
+        else for (const sub of subs.values()) resyncAny(sub, live);
         break;
       case 'refused':
       case 'reauthorise': {
@@ -359,7 +360,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function ready(live: Live, { position, known, latest }: Extract<ServerEvent, { type: 'ready' }>): void {
     for (const [channel, sub] of live.covers) {
       // A server that changed its log must say so; if it did not, nobody may go on as if nothing had been missed.
-      if (otherEpoch(position, sub.position) && !live.resynced.has(sub)) resync(sub, live);
+      if ((sub.lost || otherEpoch(position, sub.position)) && !live.resynced.has(sub)) resync(sub, live);
+      sub.lost = false;
       sub.known ??= mark(world, known > 0 ? known : 0);
       // What was asked for was replayed, unless the server could not.
       sub.since ??= (!live.resynced.has(sub) && live.interest.channels[channel]) || position;
@@ -370,6 +372,12 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     // A channel that was given up before `ready` has a grant that is not good.
     if (!settling()) access.settled();
     login.reset();
+  }
+
+  /** A channel that is to be covered again is told then, once; a refused one is told now, for what is addressed. */
+  function resyncAny(sub: Subscription, live: Live): void {
+    if (sub.refused || live.covers.get(sub.channel) === sub) resync(sub, live);
+    else sub.lost = sub.position !== undefined;
   }
 
   function resync(sub: Subscription, live: Live): void {

@@ -32,6 +32,8 @@ export interface Subscription extends Knowledge {
   position: Position | undefined;
   /** The newest notification that was handed on. */
   seen: Position | undefined;
+  /** It must be refreshed when it is covered again. */
+  lost: boolean;
   grant: Grant | undefined;
   refused: ListenError | undefined;
   /** In an `/auth` request. */
@@ -59,6 +61,7 @@ function blank() {
     since: undefined,
     position: undefined,
     seen: undefined,
+    lost: false,
     grant: undefined,
     refused: undefined,
     asking: false,

@@ -48,7 +48,7 @@ test('objects beyond 1,000 are asked for in several requests', async () => {
 test('a changed set opens beside the running stream and drops that one at ready; nothing is lost or doubled', async () => {
   const { server, world, client, recorder } = createBench();
   const seen = recorder();
-  const first = client.listen(order, { updated: seen }, fresh(world));
+  client.listen(order, { updated: seen }, fresh(world));
   await world.until(() => client.status().state === 'connected');
   const [old] = server.streams;
   server.accepts = false;
@@ -401,7 +401,7 @@ test.each([
   client.reconnect();
   await world.advance(10);
   expect(client.status().state).toBe('failed');
-  const second = client.listen(order, { updated: recorder() }, fresh(world));
+  client.listen(order, { updated: recorder() }, fresh(world));
   await world.until(() => client.status().state === 'connected');
   expect(client.status().state).toBe('connected');
 });
@@ -533,7 +533,7 @@ test('status is an immutable snapshot, new whenever something in it changed', as
   const stop = client.onStatus(() => states.push(client.status().state));
   const before = client.status();
   expect(client.status()).toBe(before);
-  const listening = client.listen(order, { updated: recorder() }, fresh(world));
+  client.listen(order, { updated: recorder() }, fresh(world));
   await world.until(() => client.status().state === 'connected');
   expect(states).toEqual(['connecting', 'connected']);
   expect(client.status()).not.toBe(before);

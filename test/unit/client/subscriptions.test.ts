@@ -593,6 +593,29 @@ describe('resync', () => {
     expect([one.runs.length, other.runs.length]).toEqual([2, 1]);
   });
 
+  test('another log: the first link takes no old grant and resyncs what is its own; the second covers. One refresh', async () => {
+    const bench = createBench();
+    const seen = bench.recorder();
+    await listen(bench, order, { '*': seen });
+    bench.server.accepts = false;
+    bench.server.config.epoch = 'e2';
+    bench.server.streams[0]?.cut();
+    await bench.world.until(() => bench.server.streams.length === 2);
+    const first = bench.server.streams[1];
+    first?.hello();
+    first?.send({ type: 'reauthorise', channels: ['Order/42'] });
+    first?.send({ type: 'resync', channels: null });
+    first?.ready('e2:1');
+    await bench.world.until(() => bench.server.streams.length === 3);
+    const second = bench.server.streams[2];
+    expect(second?.request).toMatchObject({ channels: { 'Order/42': 'e1:10' }, own: 'e2:1' });
+    second?.hello();
+    second?.send({ type: 'resync', channels: ['Order/42'] });
+    second?.ready('e2:1');
+    await bench.world.advance(5_000);
+    expect(seen.runs).toMatchObject([{ reason: 'resync' }]);
+  });
+
   test('waits within the spread of the newest hello or heartbeat; a load race does not', async () => {
     const bench = createBench();
     const seen = bench.recorder();

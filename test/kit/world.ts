@@ -13,6 +13,8 @@ export interface TestWorld extends World {
   until(condition: () => boolean, limit?: number): Promise<void>;
   /** What `random` answers from now on; a list is used up, then its last number stays. */
   chance: number | number[];
+  /** Where `fetch` goes, now. */
+  network: World['fetch'];
   /** How many timers wait. */
   readonly timers: number;
 }
@@ -53,7 +55,8 @@ export function createTestWorld(fetch: World['fetch']): TestWorld {
       if (world.chance.length > 1) world.chance.shift();
       return first;
     },
-    fetch,
+    network: fetch,
+    fetch: (input, init) => world.network(input, init),
     settle,
     async advance(ms) {
       const end = mono + ms;

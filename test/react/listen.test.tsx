@@ -377,9 +377,11 @@ describe('useListen', () => {
   it('tells when nothing can be missed any more, starts anew for another object, and is stable in between', async () => {
     const desk = createDesk();
     const states: unknown[] = [];
+    const firstOf = new Map<number, unknown>();
     function Widget({ id }: { id: number }): ReactElement {
       const state = useListen({ entity: 'Order', id }, { shipped() {} });
       if (states.at(-1) !== state) states.push(state);
+      if (!firstOf.has(id)) firstOf.set(id, state);
       return <p>{state.ready ? `ready ${id}` : 'waiting'}</p>;
     }
     const page = (id: number): ReactElement => (
@@ -394,6 +396,7 @@ describe('useListen', () => {
     screen.getByText('waiting');
     await screen.findByText('ready 2');
     expect(states).toEqual([{ ready: false }, { ready: true }, { ready: false }, { ready: true }]);
+    expect(firstOf.get(2)).toEqual({ ready: false }); // not for one render what was true of the former object
   });
 
   it('tells that the right has ended under the open page, and that it is back after reconnect()', async () => {

@@ -3,7 +3,15 @@ import { type ReactElement, StrictMode } from 'react';
 import { hydrateRoot, type Root } from 'react-dom/client';
 import { renderToString } from 'react-dom/server';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { Listen, ListenObject, useListen, useListenClient, useListenStatus } from '../../widget/react/index.js';
+import { createListenClient } from '../../widget/client/index.js';
+import {
+  Listen,
+  ListenObject,
+  ListenProvider,
+  useListen,
+  useListenClient,
+  useListenStatus,
+} from '../../widget/react/index.js';
 import { createDesk, type Desk } from './kit/desk.js';
 import { covers, nothingHappens, order, Page } from './kit/page.js';
 
@@ -82,5 +90,30 @@ describe('server rendering (ably: the server connects)', () => {
     expect(onRecoverableError).not.toHaveBeenCalled();
     expect(console.error).not.toHaveBeenCalled();
     expect(console.warn).not.toHaveBeenCalled();
+  });
+
+  it('hydrates a part of the page late, when the connection has long been there', async () => {
+    const desk = createDesk();
+    const client = createListenClient({ world: { fetch: desk.fetch } });
+    await client.listen(order, { shipped() {} }).ready;
+    expect(client.status().state).toBe('connected');
+    const container = document.createElement('div');
+    const part = (
+      <ListenProvider client={client}>
+        <Widget />
+      </ListenProvider>
+    );
+    container.innerHTML = renderToString(part);
+    expect(container.innerHTML).toBe('<p>false initial function</p>');
+    const onRecoverableError = vi.fn();
+    await act(async () => {
+      root = hydrateRoot(container, part, { onRecoverableError });
+    });
+    expect(container.innerHTML).toBe('<p>true connected function</p>');
+    expect(onRecoverableError).not.toHaveBeenCalled();
+    expect(console.error).not.toHaveBeenCalled();
+    act(() => root?.unmount());
+    root = undefined;
+    client.close();
   });
 });

@@ -3,7 +3,7 @@
  * again that it hears everything. Where it cannot, it says so, drops its link to the engine and takes a new one.
  */
 import type { Log, Logged, LogWindow, Tail } from '../adapters/contract.js';
-import { comparePositions, isAfter, makePosition, type Position } from '../adapters/position.js';
+import { comparePositions, makePosition, type Position } from '../adapters/position.js';
 import { createHistory, type History } from './history.js';
 
 /** How long a reader whose position is ahead of this node waits for the node to catch up, in milliseconds. */
@@ -118,6 +118,18 @@ export function createFollower(options: FollowerOptions): Follower {
     announce();
   }
 
+  let wake: () => void = () => {};
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      timer.unref();
+      wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
   /** Keeps trying until a tail is open. */
   async function connect(): Promise<void> {
     while (!closed && !tail) {
@@ -179,13 +191,8 @@ export function createFollower(options: FollowerOptions): Follower {
     async close() {
       closed = true;
       clearInterval(timer);
+      wake();
       await tail?.close();
     },
   };
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    setTimeout(resolve, ms).unref();
-  });
 }

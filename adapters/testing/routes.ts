@@ -41,8 +41,9 @@ const STATUS: Partial<Record<ErrorCode, number>> = { unauthenticated: 401, forbi
 
 /** A `fetch` that answers what is below `base`, and hands everything else to the page's own. */
 export function routes(base: string, backend: Backend): World['fetch'] {
-  // A path has no origin of its own outside a page; any will do, since only the two are compared.
-  const absolute = (address: string): URL => new URL(address, globalThis.location?.href ?? 'http://localhost/');
+  // Outside a page, or on `about:blank`, a path has no origin; any will do, since only two of them are compared.
+  const here = globalThis.location?.href ?? '';
+  const absolute = (address: string): URL => new URL(address, here.startsWith('http') ? here : 'http://localhost/');
   const root = absolute(`${base.replace(/\/+$/, '')}/`);
 
   return async (input, init = {}) => {

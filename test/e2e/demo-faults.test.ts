@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { PGlite } from '@electric-sql/pglite';
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { useBrowser } from '../kit/browser.js';
+import { openBrowser } from '../kit/browser.js';
 import {
   countReads,
   type Demo,
@@ -17,7 +17,7 @@ import {
 
 const QUIET_MS = 600;
 
-const browser = useBrowser();
+const browser = openBrowser();
 let demo: Demo;
 let context: BrowserContext;
 

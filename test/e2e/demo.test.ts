@@ -1,7 +1,7 @@
 /** The order desk in a real browser: what a visitor does, through HTTP, database, notification, stream and refetch. */
 import type { BrowserContext } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { useBrowser } from '../kit/browser.js';
+import { openBrowser } from '../kit/browser.js';
 import {
   countReads,
   type Demo,
@@ -18,7 +18,7 @@ const SOON = { timeout: 1000 };
 /** Long enough for anything that would come, where nothing may come. */
 const QUIET_MS = 600;
 
-const browser = useBrowser();
+const browser = openBrowser();
 let demo: Demo;
 let context: BrowserContext;
 

@@ -7,11 +7,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Notifier } from 'notify-listen/server';
 import { createServer, type ViteDevServer } from 'vite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { useBrowser } from '../kit/browser.js';
+import { openBrowser } from '../kit/browser.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = `${root}test/.cache/readme`;
-const browser = useBrowser();
+const browser = openBrowser();
 
 const [serverCode = '', pageCode = ''] = [
   ...readFileSync(`${root}README.md`, 'utf8').matchAll(/^```tsx?\n(.*?)^```$/gms),

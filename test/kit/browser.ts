@@ -112,7 +112,7 @@ export async function launchChromium({ executablePath, env }: Chromium): Promise
  * Call it at the top of a test file: one browser for all its tests. Where there is none, the tests are skipped with the
  * reason; in CI that is an error.
  */
-export function useBrowser(): () => Browser {
+export function openBrowser(): () => Browser {
   let browser: Browser | undefined;
   let missing = '';
 

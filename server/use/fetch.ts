@@ -50,10 +50,15 @@ function onAbort(signal: AbortSignal, run: () => void): void {
 async function readBody(request: Request, limit: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.byteLength;
-    if (bytes > limit) throw new HttpError(413, 'too-large', `The body has more than ${limit} bytes.`);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body ?? []) {
+      bytes += chunk.byteLength;
+      if (bytes > limit) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    throw new HttpError(400, 'invalid', 'The body was cut off.');
   }
+  if (bytes > limit) throw new HttpError(413, 'too-large', `The body has more than ${limit} bytes.`);
   return Buffer.concat(chunks).toString();
 }

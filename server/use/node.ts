@@ -92,7 +92,8 @@ function readBody(request: NodeRequest, limit: number): Promise<string> {
       }
     });
     request.on('end', () => resolve(Buffer.concat(chunks).toString()));
-    request.on('error', reject);
-    request.on('close', () => reject(new HttpError(400, 'invalid', 'The body was cut off.')));
+    const cut = (): void => reject(new HttpError(400, 'invalid', 'The body was cut off.'));
+    request.on('error', cut);
+    request.on('close', cut);
   });
 }

@@ -4,13 +4,27 @@
  */
 import { createParser } from 'eventsource-parser';
 import { onTestFinished } from 'vitest';
+import type { LatestByAction, WireNotification } from '../../adapters/protocol.js';
 import type { Reply } from './http.js';
+
+/** Every field that the data of any event may have; what a test expects says which are there. */
+export interface SeenData extends Partial<WireNotification> {
+  readonly protocol?: number;
+  readonly epoch?: string;
+  readonly user?: string;
+  readonly session?: string;
+  readonly heartbeat?: number;
+  readonly known?: number;
+  readonly latest?: Readonly<Record<string, LatestByAction>>;
+  readonly channels?: readonly string[] | null;
+  readonly degraded?: true;
+  readonly within?: number;
+}
 
 export interface SeenEvent {
   readonly type: string;
   readonly id: string | undefined;
-  /** The parsed data. */
-  readonly data: any;
+  readonly data: SeenData;
 }
 
 export interface EventStream {
@@ -53,7 +67,7 @@ export function readEvents(reply: Reply): EventStream {
   }
 
   const parser = createParser({
-    onEvent: ({ event, id, data }) => events.push({ type: event ?? 'message', id, data: JSON.parse(data) }),
+    onEvent: ({ event, id, data }) => events.push({ type: event ?? 'message', id, data: JSON.parse(data) as SeenData }),
     onError: (error) => {
       throw error;
     },

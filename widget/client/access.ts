@@ -17,7 +17,7 @@ export interface AccessHost {
   ask(body: Omit<AuthRequest, 'protocol'>, signal: AbortSignal): Promise<AuthAnswer>;
   /** Something was granted or refused, or the connection must look again. */
   changed(answer?: AuthAnswer): void;
-  refused(sub: Subscription, error: ListenError): void;
+  refused(sub: Subscription): void;
   /** Asking failed; `true` when trying again by itself can help. */
   fault(error: ListenError): boolean;
 }
@@ -36,10 +36,6 @@ export interface Access {
   again(): void;
   /** Drops running questions and timers. */
   stop(): void;
-}
-
-export function refusal(): ListenError {
-  return new ListenError('refused', 'this user may not listen to this object, or it does not exist');
 }
 
 export function createAccess(host: AccessHost): Access {
@@ -91,10 +87,8 @@ export function createAccess(host: AccessHost): Access {
         sub.asking = false;
         const result = results?.[at];
         if (result === 'granted' && grant) sub.grant = grant;
-        else if (result === 'refused') {
-          sub.grant = undefined;
-          host.refused(sub, (sub.refused = refusal()));
-        } else {
+        else if (result === 'refused') host.refused(sub);
+        else {
           open = true;
           unrenewed ||= sub.grant !== undefined;
         }

@@ -5,7 +5,7 @@
 import { type Channel, channelOf } from '../../adapters/channel.js';
 import type { ClientAdapter, Interest } from '../../adapters/contract.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
-import { checkObject, parseNotification } from '../../adapters/notification.js';
+import { parseNotification } from '../../adapters/notification.js';
 import type { Position } from '../../adapters/position.js';
 import type { AuthAnswer, ConfigAnswer, HelloEvent, ServerEvent } from '../../adapters/protocol.js';
 import { createAccess } from './access.js';
@@ -17,6 +17,7 @@ import { createHints } from './hints.js';
 import { createRequest, DEFAULT_URL, readJson } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
 import { createListener, type Listener, type ListenerHost } from './listener.js';
+import { readObject } from './object.js';
 import { createOwnChanges } from './own.js';
 import { createStatus } from './status.js';
 import {
@@ -161,8 +162,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   }
 
   function pursue(): void {
-    if (subs.size === 0) return shut();
-    if (paused || out || fatal) return;
+    if (subs.size === 0) shut();
+    if (subs.size === 0 || paused || out || fatal) return;
     unwatch ??= lifecycle.watch((what) => {
       if (what === 'hidden') return;
       if (what === 'visible') for (const listener of listeners()) listener.shown();
@@ -206,7 +207,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
 
   async function askConfig(): Promise<void> {
     if (asking || connection.retryAt !== undefined) return;
-    const { signal } = (asking = new AbortController());
+    asking = new AbortController();
+    const { signal } = asking;
     try {
       const answer = await ask<ConfigAnswer>('config', undefined, signal);
       if (signal.aborted) return;
@@ -336,9 +338,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
         // In this turn: no id that follows may move their positions.
         for (const { channel } of subs) live.covers.delete(channel);
         if (event.type === 'reauthorise') access.reauthorise(subs);
-        else
-          for (const sub of subs)
-            refuse(sub, (sub.refused = new ListenError('refused', 'the right to listen to this object has ended')));
+        else for (const sub of subs) refuse(sub);
         changed();
         break;
       }
@@ -414,7 +414,9 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     }
   }
 
-  function refuse(sub: Subscription, error: ListenError): void {
+  function refuse(sub: Subscription): void {
+    const error = new ListenError('refused', 'this user may not listen to this object, or it does not exist');
+    sub.refused = error;
     sub.grant = undefined;
     for (const listener of [...sub.listeners]) {
       listener.pending = true;
@@ -439,7 +441,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
 
   return {
     listen(object, actions, given = {}) {
-      const checked = checkObject(object);
+      const checked = readObject(object);
       const channel = channelOf(checked);
       const sub = subs.get(channel) ?? createSubscription(channel, checked);
       const listener = createListener(

@@ -1,10 +1,11 @@
 /** One listener: its action list, its options, its load race, and what it makes of each notification. */
 import type { World } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
-import { checkChangedDate, compareChangedDates } from '../../adapters/notification.js';
+import { compareChangedDates } from '../../adapters/notification.js';
 import type { WireNotification } from '../../adapters/protocol.js';
 import { normaliseActions, type Registries } from './actions.js';
 import { judgeLoad, type Knowledge, type LoadStart } from './load-race.js';
+import { readDate } from './object.js';
 import type { OwnChanges } from './own.js';
 import { createScheduler } from './refresh.js';
 import type { Actions, ListenClientOptions, Listening, ListenOptions, RefreshReason, Trace } from './types.js';
@@ -96,7 +97,7 @@ export function createListener(
       const { changedDate } = options;
       const mine = typeof changedDate === 'function' ? changedDate() : changedDate;
       if (mine === undefined || theirs === undefined || unordered || id === undefined) return false;
-      return (compareChangedDates(theirs, checkChangedDate(mine)) ?? 1) <= 0;
+      return (compareChangedDates(theirs, readDate(mine)) ?? 1) <= 0;
     } catch (error) {
       host.report(error);
       return false;

@@ -187,10 +187,10 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
 
   /** The row's own `onError`, else the listener's and the client's; an `onError` that throws goes there too. */
   function complain({ onError }: Row, error: unknown, refresh: Refresh): void {
-    if (onError === undefined) return host.failed(error, refresh);
     try {
-      // Either order of parameters: a registered callback gets the refresh first, as when it runs.
-      if (typeof onError === 'function') onError(error, refresh);
+      // A registered callback gets the refresh first, as when it runs.
+      if (onError === undefined) host.failed(error, refresh);
+      else if (typeof onError === 'function') onError(error, refresh);
       else (resolve(onError, host.registries()) as (refresh: Refresh, error: unknown) => void)(refresh, error);
     } catch (second) {
       host.failed(second, refresh);

@@ -14,6 +14,7 @@ const HOST = '127.0.0.1';
 const GOODBYE_MS = 500;
 /** A stop that takes longer than this is ended by force. */
 const STOP_MS = 1500;
+const ORPHAN_CHECK_MS = 300;
 
 const dev = process.argv.includes('--dev');
 const port = Number(process.env.PORT ?? 3000);
@@ -31,10 +32,7 @@ async function start(): Promise<void> {
   });
   const server = createServer(async (request, response) => (await app)(request, response));
   await listen(server, dev ? 0 : port);
-  undo.push(() => {
-    server.close();
-    server.closeAllConnections();
-  });
+  undo.push(() => server.closeAllConnections());
   const address = server.address() as AddressInfo;
 
   const { db, close } = await openDatabase(data);
@@ -46,6 +44,7 @@ async function start(): Promise<void> {
   undo.push(() => desk.reports.close());
   await desk.reports.resume();
   ready(desk.app);
+  undo.push(() => void server.close());
 
   let shown = address.port;
   if (dev) {
@@ -89,6 +88,9 @@ async function stop(code: number): Promise<void> {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(0));
+// npm hands a SIGTERM to its shell only, and that leaves without telling anybody: so does the desk when it is orphaned.
+const parent = process.ppid;
+setInterval(() => process.ppid !== parent && void stop(0), ORPHAN_CHECK_MS).unref();
 
 start().catch((error: NodeJS.ErrnoException) => {
   if (stopping) return;

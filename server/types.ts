@@ -1,5 +1,6 @@
 /** The public face of the server. */
 import type { Log, ObjectRef } from '../adapters/contract.js';
+import type { ActionOf } from '../adapters/define.js';
 import type { Position } from '../adapters/position.js';
 
 /** A user as the application knows it: an id, or an object that has one. */
@@ -142,9 +143,9 @@ export interface Notifier {
    * @returns once the log has accepted it, or after `notifyTimeout`. Never rejects for a fault of the transport.
    * @throws TypeError or RangeError that names the field, before anything is sent, for what only the caller can mend.
    */
-  notify(
-    action: string,
-    object: ChangedObject | readonly ChangedObject[],
+  notify<O extends ChangedObject>(
+    action: ActionOf<O>,
+    object: O | readonly O[],
     options?: NotifyOptions,
   ): Promise<NotifyResult>;
   /** Ends a user's right to listen to an object, or to everything. Change the right first, then revoke. */

@@ -1,5 +1,6 @@
 /** What the types of `notify-listen/client` allow, and, after each `@ts-expect-error`, what must not compile. */
 import { createListenClient, defineEntities, type Listening } from 'notify-listen/client';
+import type { Notifier } from 'notify-listen/server';
 
 const { Order, Report } = defineEntities({ Order: ['updated', 'shipped'], Report: ['done'] });
 const client = createListenClient();
@@ -29,6 +30,17 @@ export const declared: Listening[] = [
   // @ts-expect-error an option that there is not
   client.listen({ entity: 'Order' }, { updated: run }, { loadedat: 1 }),
 ];
+
+export async function notify(notifier: Notifier): Promise<void> {
+  await notifier.notify('shipped', Order(42), { notifier: 'Ann' });
+  await notifier.notify('shipped', [Order(42), Order.all]);
+  await notifier.notify('shipped', { ...Order(42), changedDate: new Date() });
+  await notifier.notify('anything', { entity: 'Order', id: 42, changedDate: 7 });
+  // @ts-expect-error no action of an order
+  await notifier.notify('done', Order(42));
+  // @ts-expect-error no action of an order, in a list
+  await notifier.notify('done', [Order(42)]);
+}
 
 // @ts-expect-error an entity that was not declared
 export const unknown: unknown = defineEntities({ Order: ['updated'] }).Invoice;

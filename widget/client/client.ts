@@ -139,16 +139,19 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     changed,
   });
 
-  const status = createStatus(() => ({
-    wanted: subs.size > 0,
-    stopped: paused || closed,
-    out,
-    fatal,
-    connection,
-    access,
-    uncovered: [...subs.values()].some((sub) => !sub.refused && sub.listeners.size > 0 && !isCovered(sub)),
-    configured: config?.provider,
-  }));
+  const status = createStatus(
+    () => ({
+      wanted: subs.size > 0,
+      stopped: paused || closed,
+      out,
+      fatal,
+      connection,
+      access,
+      uncovered: [...subs.values()].some((sub) => !sub.refused && sub.listeners.size > 0 && !isCovered(sub)),
+      configured: config?.provider,
+    }),
+    report,
+  );
 
   /** Something changed: the status at once, the traffic at the end of the tick, so that a tick's changes go as one. */
   function changed(): void {

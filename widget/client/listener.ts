@@ -59,7 +59,13 @@ export function createListener(
   });
   const watchers = new Set<() => void>();
   const tell = () => {
-    for (const watcher of [...watchers]) watcher();
+    for (const watcher of [...watchers]) {
+      try {
+        watcher();
+      } catch (error) {
+        host.report(error);
+      }
+    }
   };
   // Whoever does not wait for it must not see an unhandled rejection.
   ready.catch(() => {});

@@ -24,7 +24,7 @@ export interface Status {
   update(): void;
 }
 
-export function createStatus(source: () => StatusSource): Status {
+export function createStatus(source: () => StatusSource, report: (error: unknown) => void): Status {
   const watchers = new Set<() => void>();
   let status: ListenStatus = { state: 'initial', degraded: false };
   let text = JSON.stringify(status);
@@ -74,7 +74,13 @@ export function createStatus(source: () => StatusSource): Status {
       if (now === text) return;
       text = now;
       status = next;
-      for (const watcher of [...watchers]) watcher();
+      for (const watcher of [...watchers]) {
+        try {
+          watcher();
+        } catch (error) {
+          report(error);
+        }
+      }
     },
   };
 }

@@ -32,7 +32,10 @@ export interface ActionRow<Action extends string = string> {
   readonly when?: ((refresh: Refresh) => boolean) | string;
   /** Runs when `when` says no. Default: nothing. */
   readonly otherwise?: Run | string | readonly (Run | string)[];
-  /** How long notifications are collected before the run, in milliseconds. Default 100. */
+  /**
+   * The first notification runs at once; this is how long what follows is collected before the next run, in milliseconds.
+   * Default 100, at most 1,000.
+   */
   readonly window?: number;
   /** Runs for one real notification, then never again. Default `false`. */
   readonly once?: boolean;

@@ -1,68 +1,20 @@
 /** The history against a naive full log: whoever reads from wherever is told of everything that changed, or to refresh. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { audienceChannel, type Channel, channelOf } from '../../../adapters/channel.js';
-import type { LogEntry, Logged, NotificationEntry } from '../../../adapters/contract.js';
+import { channelOf } from '../../../adapters/channel.js';
+import type { LogEntry, Logged } from '../../../adapters/contract.js';
 import { isAfter } from '../../../adapters/position.js';
 import { createHistory } from '../../../server/history.js';
 import { at, handClock, windowOf } from '../../kit/entries.js';
+import { CHANNELS, concerns, notification, resync } from '../../kit/oracle.js';
 
 const RETENTION = 1_000;
-const CHANNELS: readonly Channel[] = ['A', 'A/1', 'A/2', 'B', 'B/1', '@user/u', '@session/s'];
-
-const notification: fc.Arbitrary<NotificationEntry> = fc
-  .record({
-    entity: fc.constantFrom('A', 'B'),
-    id: fc.constantFrom('1', '2', undefined),
-    action: fc.constantFrom('x', 'y'),
-    changedDate: fc.nat(9),
-    cause: fc.constantFrom('c', 'd', undefined),
-    except: fc.constantFrom(['p'], ['p', 'q'], undefined),
-    to: fc.constantFrom(undefined, undefined, undefined, { users: ['u'] }, { users: ['u'], sessions: ['s'] }),
-  })
-  .map(({ entity, id, action, changedDate, cause, except, to }) => ({
-    kind: 'notification',
-    notification: {
-      entity,
-      action,
-      changedDate,
-      ...(id !== undefined && { id }),
-      ...(cause !== undefined && { cause }),
-      ...(except !== undefined && { except }),
-    },
-    ...(to && { to }),
-  }));
-
-const resync: fc.Arbitrary<LogEntry> = fc
-  .constantFrom(undefined, { entity: 'A', id: '1' }, { entity: 'A' })
-  .map((object) => ({ kind: 'resync', ...(object && { objects: [object] }) }));
 
 const step = fc.oneof(
   { weight: 12, arbitrary: fc.tuple(notification, fc.integer({ min: 1, max: 3 })) },
   { weight: 1, arbitrary: fc.tuple(resync, fc.constant(1)) },
   { weight: 3, arbitrary: fc.constantFrom(10, 400, 700) },
 );
-
-/** What an entry is about, told without the code under test. */
-function concerns(entry: LogEntry, channel: Channel): boolean {
-  const [entity, id] = channel.split('/');
-  if (entry.kind === 'revoke') return false;
-  if (entry.kind === 'resync') {
-    return (
-      entry.objects?.some(
-        (object) => object.entity === entity && (!id || object.id === undefined || object.id === id),
-      ) ?? true
-    );
-  }
-  const { notification: told, to } = entry;
-  if (to) {
-    return (
-      (to.users ?? []).some((user) => audienceChannel('user', user) === channel) ||
-      (to.sessions ?? []).some((session) => audienceChannel('session', session) === channel)
-    );
-  }
-  return told.entity === entity && (!id || told.id === undefined || told.id === id);
-}
 
 describe('promise 1, never silently stale: every reader is told to refresh, or of everything', () => {
   test('DESIGN 6, "Merging": for every entry after its position a reader gets one that stands for it, or a resync', () => {

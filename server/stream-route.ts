@@ -2,11 +2,18 @@
 import { type Channel, channelOf, objectOf } from '../adapters/channel.js';
 import { epochOf, type Position, parsePosition } from '../adapters/position.js';
 import { PROTOCOL_VERSION } from '../adapters/protocol.js';
-import { type Connection, type Coverage, collectEvents, type StreamSink } from '../adapters/sse/server.js';
+import type { Coverage, Stream, StreamSink } from '../adapters/streams.js';
 import type { Identity } from './access.js';
 import { type Grant, readGrant } from './grants.js';
-import { checkProtocol, type HandlerOptions, type RouteAnswer, type RouteRequest, readJson } from './handler.js';
 import { HttpError, unavailable } from './http-error.js';
+import {
+  checkProtocol,
+  type HandlerOptions,
+  JSON_HEADERS,
+  type RouteAnswer,
+  type RouteRequest,
+  readJson,
+} from './routing.js';
 
 /** A long poll answers by then even without news: well below the idle time of common proxies. Milliseconds. */
 const POLL_WAIT = 25_000;
@@ -22,11 +29,6 @@ const STREAM_HEADERS = {
   // no-transform and X-Accel-Buffering: a proxy that buffers or compresses would hold every event back.
   'Cache-Control': 'no-cache, no-transform',
   'X-Accel-Buffering': 'no',
-  'X-Content-Type-Options': 'nosniff',
-};
-const ANSWER_HEADERS = {
-  'Content-Type': 'application/json; charset=utf-8',
-  'Cache-Control': 'no-store',
   'X-Content-Type-Options': 'nosniff',
 };
 
@@ -47,10 +49,24 @@ interface StreamRouteOptions<Request> extends HandlerOptions<Request> {
 }
 
 export function createStreamRoute<Request>(options: StreamRouteOptions<Request>): StreamRoute<Request> {
-  const { access, secrets, follower, hub, gate, limits, grantLife, heartbeat, now, onError, onRefused, who } = options;
+  const {
+    access,
+    secrets,
+    follower,
+    streams,
+    collect,
+    gate,
+    limits,
+    grantLife,
+    heartbeat,
+    now,
+    onError,
+    onRefused,
+    who,
+  } = options;
   const { history } = follower;
 
-  function open(sink: StreamSink, identity: Identity, leave: () => void, standard: boolean): Connection {
+  function open(sink: StreamSink, identity: Identity, leave: () => void, standard: boolean): Stream {
     const watched: StreamSink = {
       ...sink,
       watch: ({ drained, closed }) =>
@@ -63,7 +79,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
         }),
     };
     const hello = { protocol: PROTOCOL_VERSION, epoch: epochOf(history.top), ...who(identity), heartbeat };
-    return hub.open(watched, { users: identity.users, own: identity.own, standard }, hello);
+    return streams.open(watched, { users: identity.users, own: identity.own, standard }, hello);
   }
 
   /** Positions ahead of this node are lag: it waits until it has caught up. Positions of lost entries are resynced. */
@@ -105,32 +121,33 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     });
   }
 
-  async function collect(
+  async function answerAtOnce(
     request: RouteRequest<Request>,
     asked: Asked,
     identity: Identity,
     grants: readonly Grant[],
     leave: () => void,
   ): Promise<RouteAnswer> {
-    const collector = collectEvents();
-    request.onClose(collector.finish);
+    const collector = collect();
     const connection = open(collector.sink, identity, leave, false);
-    const news = hub.cover(connection, coverage(asked, grants, identity));
+    // Behind `open`: a client that has gone already is called back for at once.
+    request.onClose(collector.finish);
+    const news = streams.cover(connection, coverage(asked, grants, identity));
     if (asked.wait === 'once' || news) collector.finish();
     else {
       collector.settle();
       const timer = setTimeout(() => {
-        hub.beatOne(connection, follower.healthy() ? history.top : undefined);
+        streams.beatOne(connection, follower.healthy() ? history.top : undefined);
         collector.finish();
       }, POLL_WAIT);
       collector.answer.finally(() => clearTimeout(timer));
     }
-    return { status: 200, headers: ANSWER_HEADERS, body: await collector.answer };
+    return { status: 200, headers: JSON_HEADERS, body: await collector.answer };
   }
 
   /** A standard `EventSource` shows no grant: its access is asked here, and again before that would have ended. */
   async function coverByAsking(
-    connection: Connection,
+    connection: Stream,
     request: Request,
     identity: Identity,
     objects: readonly { entity: string; id?: string }[],
@@ -146,7 +163,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const standing = granted.filter((channel) => !history.revoked(identity.users, channel, position));
     if (standing.length < granted.length) return tryAgain(connection);
     const expires = now() + grantLife;
-    hub.cover(connection, {
+    streams.cover(connection, {
       channels: new Map(granted.map((channel) => [channel, { after, expires }])),
       own: after,
       refused,
@@ -156,17 +173,17 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     renewLater(connection, request, identity);
   }
 
-  function tryAgain(connection: Connection): void {
-    hub.dismiss(connection, TRY_AGAIN_WITHIN);
+  function tryAgain(connection: Stream): void {
+    streams.dismiss(connection, TRY_AGAIN_WITHIN);
   }
 
-  function renewLater(connection: Connection, request: Request, identity: Identity): void {
+  function renewLater(connection: Stream, request: Request, identity: Identity): void {
     const timer = setTimeout(() => void renew(connection, request, identity).catch(onError), grantLife * RENEW_AT);
     timer.unref();
     connection.onLeave = () => clearTimeout(timer);
   }
 
-  async function renew(connection: Connection, request: Request, before: Identity): Promise<void> {
+  async function renew(connection: Stream, request: Request, before: Identity): Promise<void> {
     let identity: Identity;
     try {
       identity = await access.identify(request);
@@ -186,12 +203,12 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const granted = channels.filter(
       (channel, index) => results[index] === 'granted' && !history.revoked(identity.users, channel, position),
     );
-    hub.uncover(
+    streams.uncover(
       connection,
       channels.filter((channel) => !granted.includes(channel)),
       'refused',
     );
-    hub.prolong(connection, granted, now() + grantLife);
+    streams.prolong(connection, granted, now() + grantLife);
     renewLater(connection, request, identity);
   }
 
@@ -208,13 +225,13 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       }
       await catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
       const leave = gate.enter(identity.users[0]);
-      if (asked.wait !== 'stream') return collect(request, asked, identity, grants, leave);
+      if (asked.wait !== 'stream') return answerAtOnce(request, asked, identity, grants, leave);
       return {
         status: 200,
         headers: STREAM_HEADERS,
         stream(sink) {
           const connection = open(sink, identity, leave, false);
-          hub.cover(connection, coverage(asked, grants, identity));
+          streams.cover(connection, coverage(asked, grants, identity));
         },
       };
     },

@@ -7,13 +7,13 @@ import { audienceChannel, type Channel, channelOf } from '../channel.js';
 import type { Logged, ObjectRef, RevokeEntry } from '../contract.js';
 import { renderFull, renderReduced } from '../notification.js';
 import type { Position } from '../position.js';
-import type { HelloEvent, LatestByAction } from '../protocol.js';
+import type { LatestByAction } from '../protocol.js';
 import type { HistoryReader, Kept } from '../reading.js';
 import { channelsOf, everyOf, mergeEntries, routeOf } from '../route.js';
+import type { Frame, Streams } from '../streams.js';
 import { type Connection, defer, emptyBatch, extend, joined, type Parcel, renderingFor } from './connection.js';
 import { createCover } from './cover.js';
-import { type Frame, frameEvent, frameNotification, joinFrames } from './framing.js';
-import type { StreamSink } from './sink.js';
+import { frameEvent, frameNotification, joinFrames } from './framing.js';
 
 /** How many refreshes a second a notification may cause: the window of the random wait is the listeners over this. */
 const REFRESHES_PER_SECOND = 30;
@@ -37,27 +37,6 @@ export interface HubOptions {
   readonly soon?: (run: () => void) => void;
 }
 
-/** What a stream shall cover. */
-export interface Coverage {
-  /** For each granted channel, the position after which to read, and the wall-clock time at which its grant ends. */
-  readonly channels: ReadonlyMap<Channel, { readonly after: Position | null; readonly expires: number }>;
-  readonly own: Position | null;
-  readonly refused: readonly Channel[];
-  readonly reauthorise: readonly Channel[];
-  /**
-   * The wall-clock time at which the stream ends: the user's own channels need no grant, but must not outlive a login
-   * for longer than one. Default: never.
-   */
-  readonly until?: number;
-}
-
-export interface Visitor {
-  readonly users: readonly string[];
-  readonly own: readonly Channel[];
-  /** A standard `EventSource`, which shows no grants. */
-  readonly standard: boolean;
-}
-
 export interface HubCounts {
   readonly connections: number;
   readonly channels: number;
@@ -68,27 +47,15 @@ export interface HubCounts {
   readonly resyncs: number;
 }
 
-export interface Hub {
-  /** Takes a connection and says hello. It covers nothing yet. */
-  open(sink: StreamSink, visitor: Visitor, hello: Omit<HelloEvent, 'type' | 'spread'>): Connection;
-  /** Registers, replays and says ready, in one synchronous turn. Tells whether there was news beside `ready`. */
-  cover(connection: Connection, coverage: Coverage): boolean;
-  /** Ends the cover of channels in mid-stream, ahead of everything that waits. */
-  uncover(connection: Connection, channels: readonly Channel[], why: 'refused' | 'reauthorise'): void;
+export interface Hub extends Streams<Connection> {
   /** Ends the cover of what a revocation names, on this node, now. */
   revoke(entry: RevokeEntry): void;
-  /** Lets the stream and the cover of channels last longer. */
-  prolong(connection: Connection, channels: readonly Channel[], expires: number): void;
   deliver(logged: Logged): void;
   resync(channels: readonly Channel[] | null): void;
   /** Writes what waits for the end of the tick. */
   flush(): void;
   /** One heartbeat to everybody: with the position that the node has proved, or (`undefined`) degraded. */
   beat(position: Position | undefined): void;
-  /** The same to one connection. */
-  beatOne(connection: Connection, position: Position | undefined): void;
-  /** Says goodbye to one connection and ends its stream. */
-  dismiss(connection: Connection, within: number): void;
   /** Ends the cover of channels whose grants end, and streams that must be opened anew. Call it every {@link EXPIRY_INTERVAL}. */
   expire(): void;
   /** Says goodbye to everybody and ends the streams. */
@@ -104,8 +71,8 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
   const tick = new Map<string, Parcel>();
   /** Connections by the interval in which their earliest grant ends. */
   const ending = new Map<number, Set<Connection>>();
-  /** Frames of kept entries that were replayed: a wave of reconnects renders each once. */
-  const replayFrames = { full: new WeakMap<Kept, Frame>(), reduced: new WeakMap<Kept, Frame>() };
+  /** Frames of kept entries that were replayed: a wave of reconnects renders each a few times only. */
+  const replayFrames = { full: new WeakMap<Kept, Replayed>(), reduced: new WeakMap<Kept, Replayed>() };
   const counts = { delivered: 0, conflated: 0, stalled: 0, resyncs: 0 };
   let serial = 0;
   let scheduled = false;
@@ -147,6 +114,16 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     return frameNotification(render(entry.notification, position, options), id ? position : undefined);
   }
 
+  function replayFrame(kept: Kept, rendering: 'full' | 'reduced', id: boolean): Frame {
+    const audience = listeners.get(kept.channel)?.size ?? 1;
+    const known = id ? replayFrames[rendering].get(kept) : undefined;
+    // The first of a wave are few: if all took over their wait, which is none, thousands would refetch at once.
+    if (known && audience <= known.audience * 2) return known.frame;
+    const frame = frameOf(kept, rendering, audience, id);
+    if (id) replayFrames[rendering].set(kept, { frame, audience });
+    return frame;
+  }
+
   function flush(): void {
     scheduled = false;
     if (tick.size === 0) return;
@@ -178,7 +155,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         let frame: Frame | undefined;
         for (const connection of lists) {
           if (holders?.has(connection)) continue;
-          frame ??= frameOf(parcel, 'reduced', lists.size, true);
+          frame ??= frameOf(parcel, 'reduced', lists.size - overlap(lists, holders), true);
           give(connection, parcel, 'reduced', frame);
         }
       }
@@ -365,15 +342,8 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       if (refused.length > 0) frames.push(frameEvent({ type: 'refused', channels: refused }));
       if (reauthorise.length > 0) frames.push(frameEvent({ type: 'reauthorise', channels: reauthorise }));
       for (const { kept, reduced } of replay) {
-        const rendering = reduced ? 'reduced' : 'full';
-        const cached = replayFrames[rendering].get(kept);
         // Before a resync that is still to come, no id may say that all is well up to here.
-        const frame =
-          lost.length === 0 && cached
-            ? cached
-            : frameOf(kept, rendering, listeners.get(kept.channel)?.size ?? 1, lost.length === 0);
-        if (lost.length === 0) replayFrames[rendering].set(kept, frame);
-        frames.push(frame);
+        frames.push(replayFrame(kept, reduced ? 'reduced' : 'full', lost.length === 0));
         counts.delivered += 1;
       }
       if (lost.length > 0) {
@@ -424,6 +394,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         } else if (connection.blockedSince <= stalledBefore) {
           counts.stalled += 1;
           connection.sink.destroy();
+          leave(connection);
         }
       }
     },
@@ -467,6 +438,21 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
 /** The interval in which a moment lies. */
 function slotOf(time: number): number {
   return Math.floor(time / EXPIRY_INTERVAL);
+}
+
+/** A rendering of a replayed entry, and how many listened to its channel when it was made. */
+interface Replayed {
+  readonly frame: Frame;
+  readonly audience: number;
+}
+
+/** How many are in both. */
+function overlap(some: ReadonlySet<Connection>, others: ReadonlySet<Connection> | undefined): number {
+  if (!others) return 0;
+  const [few, many] = some.size < others.size ? [some, others] : [others, some];
+  let both = 0;
+  for (const connection of few) if (many.has(connection)) both += 1;
+  return both;
 }
 
 /** The connections that hold any of the channels. */

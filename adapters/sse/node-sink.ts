@@ -5,8 +5,7 @@
  */
 import { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { Frame } from './framing.js';
-import type { StreamSink } from './sink.js';
+import type { Frame, StreamSink } from '../streams.js';
 
 /** What both kinds of Node responses have. */
 export interface NodeResponse extends NodeJS.EventEmitter {
@@ -14,6 +13,7 @@ export interface NodeResponse extends NodeJS.EventEmitter {
   end(): unknown;
   destroy(error?: Error): unknown;
   readonly socket: Socket | null;
+  readonly req?: { readonly socket?: Socket | undefined };
   readonly writableEnded: boolean;
   readonly destroyed?: boolean;
   /** HTTP/2: the response itself does not tell that its stream is gone. */
@@ -101,7 +101,9 @@ function wrappedSink(response: NodeResponse): StreamSink {
         told = true;
       };
       response.once('close', close);
-      if (isGone(response)) queueMicrotask(close);
+      // An answer that waits behind another one on its connection is not told when that ends.
+      if (!response.socket) response.req?.socket?.once('close', close);
+      if (isGone(response) || response.req?.socket?.destroyed) queueMicrotask(close);
     },
     end() {
       if (over) return;

@@ -13,6 +13,8 @@ export interface Sent {
   readonly body?: unknown;
   /** An agent of the test, which may keep connections alive. Default: a connection of its own. */
   readonly agent?: Agent;
+  /** Cuts the connection, also before there is an answer. */
+  readonly signal?: AbortSignal;
 }
 
 export interface Reply {
@@ -37,7 +39,7 @@ export function send(url: string, sent: Sent = {}, http2 = false): Promise<Reply
   const body = json ? JSON.stringify(sent.body) : (sent.body as string | undefined);
   const headers = { ...(json && { 'content-type': 'application/json' }), ...sent.headers };
   const method = sent.method ?? (body === undefined ? 'GET' : 'POST');
-  return http2 ? overHttp2(url, method, headers, body) : overHttp1(url, method, headers, body, sent.agent);
+  return http2 ? overHttp2(url, method, headers, body, sent) : overHttp1(url, method, headers, body, sent);
 }
 
 function overHttp1(
@@ -45,7 +47,7 @@ function overHttp1(
   method: string,
   headers: Record<string, string>,
   body: string | undefined,
-  agent: Agent | undefined,
+  { agent, signal }: Sent,
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const request = requestOverHttp1(url, { method, headers, agent: agent ?? new Agent({ keepAlive: false }) });
@@ -59,6 +61,7 @@ function overHttp1(
       });
     });
     request.on('error', reject);
+    signal?.addEventListener('abort', () => request.destroy());
     request.end(body);
   });
 }
@@ -68,6 +71,7 @@ function overHttp2(
   method: string,
   { host, ...headers }: Record<string, string>,
   body: string | undefined,
+  { signal }: Sent,
 ): Promise<Reply> {
   const { origin, pathname, search } = new URL(url);
   const session = connectOverHttp2(origin);
@@ -83,9 +87,17 @@ function overHttp2(
       resolve({ status, headers: received as IncomingHttpHeaders, body: stream, cut: () => session.destroy() }),
     );
     stream.on('error', reject);
+    signal?.addEventListener('abort', () => session.destroy());
     session.on('error', reject);
     stream.end(body);
   });
+}
+
+/** Sends a request and returns at once how to give it up: for clients that leave before there is an answer. */
+export function start(url: string, sent: Sent = {}, http2 = false): () => void {
+  const leaving = new AbortController();
+  send(url, { ...sent, signal: leaving.signal }, http2).catch(() => {});
+  return () => leaving.abort();
 }
 
 /** Sends a request and reads the whole answer. */

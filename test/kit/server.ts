@@ -2,7 +2,7 @@
 import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
 import { createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo, Server } from 'node:net';
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import express, { type RequestHandler } from 'express';
 import express4 from 'express-4';
@@ -13,7 +13,7 @@ import { nodeListener } from 'notify-listen/server/node';
 import { onTestFinished } from 'vitest';
 import type { AuthAnswer, StreamRequest } from '../../adapters/protocol.js';
 import { type EventStream, readEvents } from './event-stream.js';
-import { ask, type Reply, type Sent, send, type WholeReply } from './http.js';
+import { ask, type Reply, type Sent, send, start, type WholeReply } from './http.js';
 
 export type ServerKind = 'Express 5' | 'Express 4' | 'node:http' | 'node:http2' | 'fetch';
 
@@ -52,6 +52,8 @@ export interface TestServer {
   readonly errors: readonly unknown[];
   send(path: string, sent?: Sent & As): Promise<Reply>;
   ask(path: string, sent?: Sent & As): Promise<WholeReply>;
+  /** Sends a request and returns how to give it up, answered or not. */
+  start(path: string, sent?: Sent & As): () => void;
   /** `POST /auth` for channels such as `Order/42`, which must need no escape. */
   authorise(as: As, ...channels: string[]): Promise<AuthAnswer>;
   /** `POST /auth` and `POST /stream` with its grant; positions as `after` says, by default from now on. */
@@ -88,10 +90,7 @@ function bridge(notifier: Notifier): RequestListener {
     } as RequestInit);
     const answer = (await handle(request)) ?? new Response('not a route', { status: 404 });
     response.writeHead(answer.status, Object.fromEntries(answer.headers));
-    if (answer.body)
-      Readable.fromWeb(answer.body as ReadableStream)
-        .on('error', () => {})
-        .pipe(response);
+    if (answer.body) pipeline(Readable.fromWeb(answer.body as ReadableStream), response, () => {});
     else response.end();
   };
 }
@@ -184,6 +183,7 @@ export async function serve(kind: ServerKind, options: ServeOptions = {}): Promi
     url,
     errors,
     send: head,
+    start: (path, sent = {}) => start(url + path, asking(sent), http2),
     ask: whole,
     authorise,
     stream,

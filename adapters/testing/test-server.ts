@@ -9,7 +9,7 @@ import { createHistory } from '../../server/history.js';
 import { createMemoryLog } from '../../server/log/memory.js';
 import type { ChangedObject, NotifyOptions } from '../../server/types.js';
 import type { ListenClientOptions } from '../../widget/client/types.js';
-import { audienceChannel, type Channel, channelOf, objectOf } from '../channel.js';
+import { audienceChannel, objectOf } from '../channel.js';
 import type { Log, LogEntry, ObjectRef } from '../contract.js';
 import { ListenError } from '../errors.js';
 import { memory } from '../memory/client.js';
@@ -17,6 +17,7 @@ import { createMemoryServer } from '../memory/server.js';
 import { checkObject } from '../notification.js';
 import { epochOf, makePosition, type Position } from '../position.js';
 import { type AuthAnswer, type AuthRequest, CAUSE_HEADER, type ConfigAnswer, PROTOCOL_VERSION } from '../protocol.js';
+import { createTestAccess, type MayListen } from './access.js';
 import { type Backend, routes, type SeenRequest } from './routes.js';
 
 export type { SeenRequest } from './routes.js';
@@ -41,7 +42,7 @@ export interface TestServerOptions {
   /** Where the routes are. Default `/notify-listen`. */
   readonly url?: string;
   /** Who may listen to what, beside `refuse` and `allow`. Default: everybody to everything. */
-  readonly mayListen?: (user: string, object: ObjectRef) => boolean | Promise<boolean>;
+  readonly mayListen?: MayListen;
   /** How pages connect: the protocol's event stream, or the memory adapter's objects. Default `sse`. */
   readonly adapter?: 'sse' | 'memory';
 }
@@ -98,12 +99,6 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-interface Grant {
-  readonly user: string;
-  readonly channels: readonly Channel[];
-  readonly position: Position;
-}
-
 /** Users and sessions by names that can be read in a test; nothing here is a secret. */
 const SECRETS: Parameters<typeof notificationEntry>[3] = {
   hashes: (kind, id) => [`${kind}-${encodeURIComponent(id)}`],
@@ -114,7 +109,7 @@ const hashOf = (kind: 'user' | 'session', id: string): string => SECRETS.hashes(
 
 /** Makes a server for one test. It needs no clean-up, but `close` ends what pages still hold open. */
 export function createTestServer(options: TestServerOptions = {}): TestServer {
-  const { url = '/notify-listen', mayListen = () => true, adapter = 'sse' } = options;
+  const { url = '/notify-listen', adapter = 'sse' } = options;
   let age = -UPTIME;
   let log: Log = createMemoryLog();
   let loggedIn: string | undefined = options.user ?? 'tester';
@@ -126,9 +121,7 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
   );
   const server = createMemoryServer({ history, heartbeat: HEARTBEAT });
   const requests: SeenRequest[] = [];
-  const refused = new Set<string>();
-  let grants = new Map<string, Grant>();
-  let granted = 0;
+  const access = createTestAccess(options.mayListen ?? (() => true));
   let started = follow();
 
   async function follow(): Promise<void> {
@@ -156,13 +149,6 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
   async function append(entries: readonly LogEntry[]): Promise<readonly Position[]> {
     await started;
     return log.append(entries);
-  }
-
-  const refusalKey = (object: ObjectRef, user = '*'): string => `${encodeURIComponent(user)} ${channelOf(object)}`;
-
-  async function allows(user: string, object: ObjectRef): Promise<boolean> {
-    if (refused.has(refusalKey(object)) || refused.has(refusalKey(object, user))) return false;
-    return mayListen(user, object);
   }
 
   function backendOf(page: TestPage): Backend {
@@ -194,26 +180,18 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
       },
       async auth({ objects }: AuthRequest): Promise<AuthAnswer> {
         await started;
-        const { user, hash } = who();
         // Before the right is asked, so that a revocation that comes meanwhile cancels the grant.
         const position = history.top;
-        const answers = await Promise.all(objects.map((object) => allows(user, checkObject(object))));
-        const channels = objects.filter((_, index) => answers[index]).map(channelOf);
-        const token = `grant-${++granted}`;
-        if (channels.length > 0) grants.set(token, { user: hash, channels, position });
-        return {
-          epoch: epochOf(position),
-          results: answers.map((yes) => (yes ? 'granted' : 'refused')),
-          ...(channels.length > 0 && { grant: token }),
-          expiresIn: GRANT_LIFE,
-        };
+        const answer = await access.ask(who(), objects, position);
+        return { epoch: epochOf(position), ...answer, expiresIn: GRANT_LIFE };
       },
       connect(interest, receiver) {
         const { hash, session } = who();
-        const holding = interest.grants.flatMap((token) => grants.get(token) ?? []).filter(({ user }) => user === hash);
-        const covered = holding.flatMap(({ channels, position }) =>
-          channels.filter((channel) => !history.revoked([hash], channel, position)),
-        );
+        const covered = access
+          .grantsOf(hash, interest.grants)
+          .flatMap(({ channels, position }) =>
+            channels.filter((channel) => !history.revoked([hash], channel, position)),
+          );
         const own = [
           audienceChannel('user', hash),
           ...(session === undefined ? [] : [audienceChannel('session', session)]),
@@ -259,20 +237,15 @@ export function createTestServer(options: TestServerOptions = {}): TestServer {
       const reachable = online;
       online = false;
       log = createMemoryLog();
-      grants = new Map();
+      access.forget();
       server.cut(new ListenError('network', 'the test server was restarted'));
       started = follow();
       await started;
       online = reachable;
     },
 
-    refuse(object, user) {
-      refused.add(refusalKey(checkObject(object), user));
-    },
-
-    allow(object, user) {
-      refused.delete(refusalKey(checkObject(object), user));
-    },
+    refuse: access.refuse,
+    allow: access.allow,
 
     async revoke(object, user) {
       const users = user === undefined ? [...new Set(requests.map((request) => request.user))] : [user];

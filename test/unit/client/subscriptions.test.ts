@@ -270,7 +270,8 @@ describe('access', () => {
     expect(bench.server.streams.at(-1)?.request.grants).toEqual(['grant-1', 'grant-2']);
     await beat(150_000);
     expect(bench.server.auths()).toHaveLength(2);
-    await beat(75_000);
+    // 70 % of the first grant's life: the earliest one takes the other along.
+    await beat(45_000);
     expect(bench.server.auths()).toHaveLength(3);
     expect(bench.server.auths()[2]?.objects).toHaveLength(2);
     expect(bench.server.streams.at(-1)?.request.grants).toEqual(['grant-3']);
@@ -462,6 +463,38 @@ describe('the load race', () => {
     expect(seen.runs).toHaveLength(runs);
     expect(bench.server.streams[0]?.request.channels).toEqual({ 'Order/42': position });
   });
+
+  test('a machine that slept between listening and ready', async () => {
+    const bench = createBench();
+    bench.server.accepts = false;
+    const seen = bench.recorder();
+    bench.client.listen(order, { updated: seen }, { loadedAt: bench.world.now() });
+    await bench.world.until(() => bench.server.streams.length === 1);
+    bench.world.sleep(60_000);
+    bench.server.streams[0]?.hello();
+    bench.server.streams[0]?.ready('e1:10', { latest: latest(30_000) });
+    await bench.world.advance(500);
+    expect(seen.runs).toMatchObject([{ reason: 'load', notification: { position: 'e1:9' } }]);
+  });
+
+  test.each(['at opening', 'in mid-stream'])(
+    'after a resync %s, a later listener with a position from before is in doubt',
+    async (when) => {
+      const bench = createBench();
+      bench.server.accepts = when === 'in mid-stream';
+      bench.client.listen(order, { updated: bench.recorder() }, { position: 'e1:5' });
+      await bench.world.until(() => bench.server.streams.length === 1);
+      const stream = bench.server.streams[0];
+      if (when === 'at opening') stream?.hello();
+      stream?.send({ type: 'resync', channels: ['Order/42'] });
+      if (when === 'at opening') stream?.ready();
+      await bench.world.advance(500);
+      const late = bench.recorder();
+      bench.client.listen(order, { updated: late }, { position: 'e1:6' });
+      await bench.world.advance(500);
+      expect(late.runs).toMatchObject([{ reason: 'load' }]);
+    },
+  );
 
   test('what is replayed from a given position before ready refreshes once, by the check', async () => {
     const bench = createBench();

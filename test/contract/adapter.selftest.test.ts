@@ -203,5 +203,5 @@ describe('an adapter that', () => {
     const cases = adapterContract(brokenHouse({}), { rounds: 10 });
     const ends = await Promise.allSettled(cases.map(({ run }) => run()));
     expect(cases.filter((_, index) => ends[index]?.status === 'rejected').map(({ name }) => name)).toEqual([]);
-  });
+  }, 20_000);
 });

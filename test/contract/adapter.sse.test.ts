@@ -88,4 +88,5 @@ async function sseHouse(mayListen: (user: string, object: ObjectRef) => boolean)
   };
 }
 
+// Longer than the suite's own patience, whose sentence says what did not come.
 for (const { name, run } of adapterContract(sseHouse)) test(name, run, 15_000);

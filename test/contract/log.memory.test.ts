@@ -4,6 +4,7 @@ import { createFaultyLog, type LogNodes, logContract } from '../../adapters/test
 import { createMemoryEngine, createMemoryLog, type MemoryEngineOptions } from '../../server/log/memory.js';
 
 const RETENTION = 60_000;
+// Cases get 15 s: longer than the suite's own patience, whose sentence says what did not come.
 
 function clock(): { now: () => number; pass: (ms: number) => Promise<void> } {
   let time = 1_000;
@@ -22,7 +23,7 @@ function memoryNodes(options: MemoryEngineOptions = {}): LogNodes {
 }
 
 describe('the memory log', () => {
-  for (const { name, run } of logContract(memoryNodes, { retention: RETENTION })) test(name, run);
+  for (const { name, run } of logContract(memoryNodes, { retention: RETENTION })) test(name, run, 15_000);
 });
 
 describe('the memory log with gaps in its offsets', () => {
@@ -31,7 +32,8 @@ describe('the memory log with gaps in its offsets', () => {
     gap = (gap * 31 + 7) % 1_000;
     return gap;
   };
-  for (const { name, run } of logContract(() => memoryNodes({ gap: gaps }), { retention: RETENTION })) test(name, run);
+  for (const { name, run } of logContract(() => memoryNodes({ gap: gaps }), { retention: RETENTION }))
+    test(name, run, 15_000);
 });
 
 describe('the log with faults, while it has none but the loss of everything', () => {
@@ -53,7 +55,7 @@ describe('the log with faults, while it has none but the loss of everything', ()
       },
     };
   };
-  for (const { name, run } of logContract(nodes, { retention: RETENTION })) test(name, run);
+  for (const { name, run } of logContract(nodes, { retention: RETENTION })) test(name, run, 15_000);
 });
 
 describe('what is the memory log’s own', () => {

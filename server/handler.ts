@@ -5,77 +5,29 @@
 import { channelOf } from '../adapters/channel.js';
 import { checkObject } from '../adapters/notification.js';
 import { epochOf } from '../adapters/position.js';
-import {
-  type AuthAnswer,
-  type ConfigAnswer,
-  type ErrorAnswer,
-  OLDEST_PROTOCOL_VERSION,
-  PROTOCOL_VERSION,
-} from '../adapters/protocol.js';
-import type { Hub, StreamSink } from '../adapters/sse/server.js';
-import type { Access, Identity } from './access.js';
-import type { Settings } from './config.js';
-import { type Follower, LAG_PATIENCE } from './follower.js';
+import { type AuthAnswer, type ConfigAnswer, type ErrorAnswer, PROTOCOL_VERSION } from '../adapters/protocol.js';
+import type { Identity } from './access.js';
+import { LAG_PATIENCE } from './follower.js';
 import { writeGrant } from './grants.js';
 import { HttpError, unavailable } from './http-error.js';
-import type { Gate } from './limits.js';
 import { corsHeaders, refuseForeign } from './origin.js';
-import type { Secrets } from './secrets.js';
+import {
+  checkProtocol,
+  type HandlerOptions,
+  JSON_HEADERS,
+  type RouteAnswer,
+  type RouteRequest,
+  readJson,
+} from './routing.js';
 import { createStreamRoute } from './stream-route.js';
-import type { Limits } from './types.js';
-
-/** What the routes need of a request. */
-export interface RouteRequest<Request = unknown> {
-  readonly method: string;
-  /** Below the base path: `/config`. */
-  readonly path: string;
-  readonly query: URLSearchParams;
-  /** By lower-case name. */
-  header(name: string): string | undefined;
-  /** The body as text, or what a body parser made of it. @throws HttpError 413 beyond the limit, in bytes. */
-  body(limit: number): Promise<unknown>;
-  /** Calls back when the client has gone. */
-  onClose(run: () => void): void;
-  /** The framework's own request, for `user` and `session`. */
-  readonly raw: Request;
-}
-
-export type RouteHeaders = Readonly<Record<string, string>>;
-
-/** Either a whole answer, or the head of a stream and what to do with a sink for it once the head is written. */
-export type RouteAnswer =
-  | { readonly status: number; readonly headers: RouteHeaders; readonly body: string }
-  | { readonly status: 200; readonly headers: RouteHeaders; readonly stream: (sink: StreamSink) => void };
 
 export interface Handler<Request> {
   /** Answers a request; `undefined` when there is no such route. Never rejects. */
   handle(request: RouteRequest<Request>): Promise<RouteAnswer | undefined>;
 }
 
-export interface HandlerOptions<Request> {
-  readonly access: Access<Request>;
-  readonly secrets: Secrets;
-  readonly follower: Follower;
-  readonly hub: Hub;
-  readonly gate: Gate;
-  readonly limits: Limits;
-  readonly settings: Settings;
-  readonly grantLife: number;
-  readonly heartbeat: number;
-  readonly origins: readonly string[];
-  readonly now: () => number;
-  readonly onError: (error: unknown) => void;
-  readonly onRefused: (count: number) => void;
-}
-
 /** Bounds of the client's wait before a reconnect, in milliseconds. */
 const RETRY = { min: 300, max: 30_000 };
-
-const JSON_HEADERS = {
-  'Content-Type': 'application/json; charset=utf-8',
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
-};
 
 export function createHandler<Request>(options: HandlerOptions<Request>): Handler<Request> {
   const { access, secrets, follower, limits, settings, grantLife, heartbeat, origins, now, onError, onRefused } =
@@ -212,38 +164,10 @@ function errorAnswer(
   };
 }
 
-/** @throws HttpError 426 for a version that is not served, in which case the page must be loaded anew. */
-export function checkProtocol(version: unknown): void {
-  if (typeof version === 'number' && version >= OLDEST_PROTOCOL_VERSION && version <= PROTOCOL_VERSION) return;
-  throw new HttpError(
-    426,
-    'upgrade',
-    `This server speaks the protocol versions ${OLDEST_PROTOCOL_VERSION} to ${PROTOCOL_VERSION}; load the page again.`,
-  );
-}
-
 /** A page of another origin can send a form or plain text unasked, but no JSON. */
 function checkContentType(request: RouteRequest): void {
   const type = request.header('content-type') ?? '';
   if (!/^application\/json\b/i.test(type)) throw new HttpError(415, 'invalid', 'The body must be application/json.');
-}
-
-/** The body as a JSON object of a known protocol version. @throws HttpError 400, 413, 426. */
-export async function readJson(request: RouteRequest, limit: number): Promise<Record<string, unknown>> {
-  const body = await request.body(limit);
-  let value: unknown = body;
-  // A parser for raw bodies leaves bytes.
-  if (typeof body === 'string' || body instanceof Uint8Array) {
-    try {
-      value = JSON.parse(typeof body === 'string' ? body : Buffer.from(body).toString());
-    } catch {
-      throw new HttpError(400, 'invalid', 'The body is not JSON.');
-    }
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new HttpError(400, 'invalid', 'The body must be a JSON object.');
-  checkProtocol((value as { protocol?: unknown }).protocol);
-  return value as Record<string, unknown>;
 }
 
 function objectsOf(value: unknown, most: number): { entity: string; id?: string }[] {

@@ -1,7 +1,7 @@
 /** The public face of the server: wires the log, the history, the SSE hub, access and the routes into one notifier. */
 import type { Log, LogEntry } from '../adapters/contract.js';
 import { CAUSE_HEADER } from '../adapters/protocol.js';
-import { createSseServer, type SseServer } from '../adapters/sse/server.js';
+import { collectEvents, createSseServer, type SseServer } from '../adapters/sse/server.js';
 import { createAccess } from './access.js';
 import { readConfig, type Settings } from './config.js';
 import { createTransactions, currentCause, type Held } from './context.js';
@@ -98,7 +98,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     }),
     secrets,
     follower,
-    hub: sse.hub,
+    streams: sse.hub,
+    collect: collectEvents,
     gate,
     limits,
     settings,

@@ -3,8 +3,8 @@ import type { Channel } from '../channel.js';
 import type { NotificationEntry } from '../contract.js';
 import type { Position } from '../position.js';
 import { mergeEntries, type Route } from '../route.js';
-import { type Frame, joinFrames } from './framing.js';
-import type { StreamSink } from './sink.js';
+import type { Frame, Stream, StreamSink, Visitor } from '../streams.js';
+import { joinFrames } from './framing.js';
 
 /**
  * Most pending notifications of a connection that does not read. It is bounded by what the connection listens to, except
@@ -55,14 +55,8 @@ export function joined(batch: Batch): Frame {
   return batch.joined;
 }
 
-export interface Connection {
+export interface Connection extends Stream, Visitor {
   readonly sink: StreamSink;
-  /** The keyed hashes of its user, one for each secret in use. */
-  readonly users: readonly string[];
-  /** The user's and the session's own channels. */
-  readonly own: readonly Channel[];
-  /** A standard `EventSource`, which shows no grants: the node asks for its access itself. */
-  readonly standard: boolean;
   /** The covered channels, each with the wall-clock time at which its grant ends. */
   readonly covered: Map<Channel, number>;
   /** The wall-clock time by which it must have been opened anew: whoever is not logged in any more cannot. */

@@ -4,16 +4,7 @@
  */
 import type { Position } from '../position.js';
 import type { ServerEvent } from '../protocol.js';
-
-/** An event, rendered once and shared by every connection that gets it. */
-export interface Frame {
-  /** The event-stream text. */
-  readonly bare: Buffer;
-  /** The same as one HTTP/1.1 chunk, for writing to the socket itself. */
-  readonly chunked: Buffer;
-  /** The same as elements of a JSON array, without brackets. */
-  readonly json: string;
-}
+import type { Frame } from '../streams.js';
 
 /** Frames the rendering of a notification, which is JSON already. */
 export function frameNotification(json: string, id: Position | undefined): Frame {

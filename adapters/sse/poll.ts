@@ -1,16 +1,5 @@
 /** Collects what a stream would have been sent into one answer, for long polls and catch-up reads. */
-import type { Frame } from './framing.js';
-import type { StreamSink } from './sink.js';
-
-export interface Collector {
-  readonly sink: StreamSink;
-  /** Resolves with the JSON body at the first news after `settle`, at `finish`, or when the connection ended. */
-  readonly answer: Promise<string>;
-  /** From now on any frame is news, and ends the wait. */
-  settle(): void;
-  /** Answers now. */
-  finish(): void;
-}
+import type { Collector, Frame } from '../streams.js';
 
 export function collectEvents(): Collector {
   const frames: Frame[] = [];

@@ -3,12 +3,9 @@ import type { AdapterCapabilities, Logged, LogWindow, NodeAdapter, RevokeEntry }
 import type { Position } from '../position.js';
 import { createHub, EXPIRY_INTERVAL, type Hub, type HubOptions } from './hub.js';
 
-export type { Connection } from './connection.js';
-export type { Frame } from './framing.js';
-export type { Coverage, Hub, HubCounts, Visitor } from './hub.js';
+export type { Hub } from './hub.js';
 export { isGone, nodeSink } from './node-sink.js';
 export { collectEvents } from './poll.js';
-export type { StreamSink } from './sink.js';
 export { webSink } from './web-sink.js';
 
 export interface SseServer extends NodeAdapter {

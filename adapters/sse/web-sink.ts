@@ -1,5 +1,5 @@
 /** Writes frames to a web stream, for frameworks on the standard `Request` and `Response`. */
-import type { StreamSink } from './sink.js';
+import type { StreamSink } from '../streams.js';
 
 /** Bytes that may wait in the stream before the connection counts as blocked: one good replay. */
 const HIGH_WATER = 64 * 1024;

@@ -1,8 +1,8 @@
 /** The routes for frameworks on the web's standard `Request` and `Response`. Only translates. */
 import { webSink } from '../../adapters/sse/server.js';
-import type { RouteRequest } from '../handler.js';
 import { HttpError } from '../http-error.js';
 import { handlerOf } from '../notifier.js';
+import type { RouteRequest } from '../routing.js';
 import type { Notifier } from '../types.js';
 
 /** Answers a request; `undefined` when it is not one of the routes. */

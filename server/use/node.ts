@@ -2,9 +2,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { isGone, nodeSink } from '../../adapters/sse/server.js';
-import type { RouteRequest } from '../handler.js';
 import { HttpError } from '../http-error.js';
 import { handlerOf } from '../notifier.js';
+import type { RouteRequest } from '../routing.js';
 import type { Notifier } from '../types.js';
 
 export type NodeRequest = IncomingMessage | Http2ServerRequest;

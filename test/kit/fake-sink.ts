@@ -1,6 +1,6 @@
 /** A stream that the test reads, blocks and cuts by hand. */
 import { createParser } from 'eventsource-parser';
-import type { Frame, StreamSink } from '../../adapters/sse/server.js';
+import type { Frame, StreamSink } from '../../adapters/streams.js';
 
 export interface Written {
   readonly type: string;

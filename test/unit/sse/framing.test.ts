@@ -4,7 +4,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { renderFull } from '../../../adapters/notification.js';
 import type { ServerEvent } from '../../../adapters/protocol.js';
-import { type Frame, frameEvent, frameNotification, joinFrames } from '../../../adapters/sse/framing.js';
+import { frameEvent, frameNotification, joinFrames } from '../../../adapters/sse/framing.js';
+import type { Frame } from '../../../adapters/streams.js';
 import { at } from '../../kit/entries.js';
 
 /** Text with what breaks line protocols: line ends of every kind, the BOM, astral characters, the words of the format. */

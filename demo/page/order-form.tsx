@@ -32,8 +32,9 @@ export function OrderForm({ id, order: { data: order, loadedAt, reload, put }, p
         otherwise: ({ notification }) => setChangedBy(notification?.notifier ?? 'somebody'),
       },
     ],
-    // The server gives every order a version that grows strictly, so the echo of an own change costs nothing.
-    { loadedAt, changedDate: () => order?.version },
+    // What this page changes itself, the answer shows. The version of an order grows strictly, so what is not newer than
+    // what is shown need not be read again either.
+    { loadedAt, ignoreOwn: true, changedDate: () => order?.version },
   );
 
   useEffect(() => {

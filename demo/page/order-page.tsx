@@ -14,7 +14,7 @@ import { useLoaded } from './use-loaded.js';
 import { capital, euros, when } from './words.js';
 
 export function OrderPage({ id, person }: { readonly id: string; readonly person: Person }): ReactNode {
-  const order = useLoaded<Order>(`orders/${encodeURIComponent(id)}`);
+  const order = useLoaded<Order>(`orders/${encodeURIComponent(id)}`, (next, shown) => next.version < shown.version);
   return (
     <ListenObject value={{ entity: 'Order', id }}>
       <p className="back">
@@ -33,7 +33,7 @@ export function OrderPage({ id, person }: { readonly id: string; readonly person
       {order.data && <Facts order={order.data} />}
       <OrderForm id={id} order={order} person={person} />
       {order.data && <OrderHistory id={order.data.id} />}
-      {order.data && person.mayChange && <Burst id={order.data.id} />}
+      {order.data && person.mayChange && <Burst id={order.data.id} show={order.put} />}
     </ListenObject>
   );
 }
@@ -75,10 +75,11 @@ function Facts({ order }: { readonly order: Order }): ReactNode {
 const BURST = 10;
 
 /** Ten changes, each a request and a transaction of its own. The pages that listen merge what arrives meanwhile. */
-function Burst({ id }: { readonly id: number }): ReactNode {
+function Burst({ id, show }: { readonly id: number; readonly show: (order: Order) => void }): ReactNode {
   const burst = (): void => {
-    const changes = Array.from({ length: BURST }, () => post(`orders/${id}/add-piece`));
-    Promise.all(changes).catch((error: Error) => say(error.message));
+    for (let change = 0; change < BURST; change++) {
+      post<Order>(`orders/${id}/add-piece`).then(show, (error: Error) => say(error.message));
+    }
   };
   return (
     <section className="try">

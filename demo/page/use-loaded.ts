@@ -23,31 +23,43 @@ interface State<T> {
   readonly error: string | undefined;
 }
 
-export function useLoaded<T>(path: string): Loaded<T> {
+/**
+ * @param isOlder Tells of an answer that it is older than what is shown, and not to be shown. The answer of a change and
+ *   that of a read may overtake each other; without it only reads are kept in order.
+ */
+export function useLoaded<T>(path: string, isOlder?: (next: T, shown: T) => boolean): Loaded<T> {
   const [loadedAt] = useState(() => Date.now());
   const [state, setState] = useState<State<T>>({ data: undefined, missing: false, error: undefined });
   // Answers may overtake each other: only that of the newest request counts.
   const newest = useRef(0);
 
+  const rule = useRef(isOlder);
+  rule.current = isOlder;
+
+  const put = useCallback((next: T) => {
+    setState(({ data: shown }) => {
+      const data = shown !== undefined && rule.current?.(next, shown) ? shown : next;
+      return { data, missing: false, error: undefined };
+    });
+  }, []);
+
   const reload = useCallback(async () => {
     newest.current += 1;
     const turn = newest.current;
-    const show = (change: Partial<State<T>>): void => {
-      if (turn === newest.current) setState((old) => ({ ...old, missing: false, error: undefined, ...change }));
-    };
     try {
-      show({ data: await get<T>(path) });
+      const data = await get<T>(path);
+      if (turn === newest.current) put(data);
     } catch (error) {
-      if (error instanceof ApiError && error.status === 404) return show({ data: undefined, missing: true });
-      show({ error: error instanceof Error ? error.message : String(error) });
-      throw error;
+      const missing = error instanceof ApiError && error.status === 404;
+      const message = error instanceof Error ? error.message : String(error);
+      if (turn === newest.current) {
+        setState(({ data }) =>
+          missing ? { data: undefined, missing, error: undefined } : { data, missing, error: message },
+        );
+      }
+      if (!missing) throw error;
     }
-  }, [path]);
-
-  const put = useCallback((data: T) => {
-    newest.current += 1;
-    setState({ data, missing: false, error: undefined });
-  }, []);
+  }, [path, put]);
 
   useEffect(() => {
     // The failure is shown; the next try is the listener's or the reader's.

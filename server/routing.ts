@@ -56,9 +56,11 @@ export const JSON_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 };
 
-/** @throws HttpError 426 for a version that is not served, in which case the page must be loaded anew. */
+/** @throws HttpError 426 for a version that is not served, in which case the page must be loaded anew; 400 for none. */
 export function checkProtocol(version: unknown): void {
-  if (typeof version === 'number' && version >= OLDEST_PROTOCOL_VERSION && version <= PROTOCOL_VERSION) return;
+  // What names no version is no page of another one, and must not be told to load itself again.
+  if (typeof version !== 'number') throw new HttpError(400, 'invalid', 'protocol: must be the number of the version.');
+  if (version >= OLDEST_PROTOCOL_VERSION && version <= PROTOCOL_VERSION) return;
   throw new HttpError(
     426,
     'upgrade',

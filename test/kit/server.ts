@@ -54,7 +54,7 @@ export interface TestServer {
   ask(path: string, sent?: Sent & As): Promise<WholeReply>;
   /** Sends a request and returns how to give it up, answered or not. */
   start(path: string, sent?: Sent & As): () => void;
-  /** `POST /auth` for channels such as `Order/42`, which must need no escape. */
+  /** `POST /auth` for channels such as `Order/42`. */
   authorise(as: As, ...channels: string[]): Promise<AuthAnswer>;
   /** `POST /auth` and `POST /stream` with its grant; positions as `after` says, by default from now on. */
   listen(
@@ -161,7 +161,7 @@ export async function serve(kind: ServerKind, options: ServeOptions = {}): Promi
 
   const authorise: TestServer['authorise'] = async (as, ...channels) => {
     const objects = channels.map((channel) => {
-      const [entity, id] = channel.split('/');
+      const [entity, id] = channel.split('/').map(decodeURIComponent);
       return id === undefined ? { entity } : { entity, id };
     });
     const answer = await whole('/auth', { ...as, body: { protocol: 1, objects } });

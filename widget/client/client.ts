@@ -1,16 +1,19 @@
 /**
  * Puts the client together: what the application wants (listeners), what the server says (links), and the status. Each
- * duty has a file of its own; this one decides only who hears of what. No adapter is imported here.
+ * duty has a file of its own. No adapter is imported here.
+ *
+ * Over 300 lines, because what is left are the transitions between them (login, change of user, final errors, pause,
+ * close), and each of those touches every one of the others: apart, they would be read side by side.
  */
 import { type Channel, channelOf } from '../../adapters/channel.js';
 import type { ClientAdapter, Interest } from '../../adapters/contract.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
-import { parseNotification } from '../../adapters/notification.js';
 import type { Position } from '../../adapters/position.js';
-import type { AuthAnswer, ConfigAnswer, HelloEvent, ServerEvent } from '../../adapters/protocol.js';
+import type { AuthAnswer, ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
 import { createAccess } from './access.js';
 import { createRetry, RETRY } from './backoff.js';
-import { createConnection, type Live } from './connection.js';
+import { createConnection } from './connection.js';
+import { createDelivery } from './delivery.js';
 import { DEV } from './dev.js';
 import { createEpochs } from './epochs.js';
 import { createHints } from './hints.js';
@@ -20,20 +23,9 @@ import { createListener, type Listener, type ListenerHost } from './listener.js'
 import { readObject } from './object.js';
 import { createOwnChanges } from './own.js';
 import { createStatus } from './status.js';
-import {
-  createSubscription,
-  forgetAll,
-  moveTo,
-  otherEpoch,
-  readFrom,
-  reduce,
-  remember,
-  rememberLatest,
-  type Subscription,
-  see,
-} from './subscriptions.js';
+import { createSubscription, forgetAll, readFrom, type Subscription } from './subscriptions.js';
 import type { Actions, ListenClient, ListenClientOptions } from './types.js';
-import { fullWorld, type Mark, mark, pageStart } from './world.js';
+import { fullWorld, type Mark, pageStart } from './world.js';
 
 /** How long a subscription stays after its last listener left, in milliseconds: a remount costs nothing. */
 export const LINGER = 1_000;
@@ -61,12 +53,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   let config: ConfigAnswer | undefined;
   /** Runs while `/config` is being asked. */
   let asking: AbortController | undefined;
-  /** Whose page this is, by keyed hashes; and the position and the newest notification of its own channels. */
+  /** Whose page this is, by keyed hashes. */
   let me: Pick<HelloEvent, 'user' | 'session'> | undefined;
-  let ownPosition: Position | undefined;
-  let ownSeen: Position | undefined;
-  /** The window for refreshes after a resync, in milliseconds. */
-  let spread = 0;
   let tick: unknown;
   let ticking = false;
   let paused = false;
@@ -124,18 +112,32 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     again: ({ interest: { grants }, covers }) => ({
       grants,
       channels: Object.fromEntries([...covers].map(([channel, sub]) => [channel, readFrom(sub)])),
-      own: ownPosition ?? null,
+      own: delivery.own ?? null,
     }),
     covers: ({ channels }) =>
       new Map(Object.keys(channels).map((channel) => [channel, subs.get(channel) as Subscription])),
     settling,
     hello,
-    event,
+    event: (live, event, id) => delivery.event(live, event, id),
     missing,
     stale() {
       config = undefined;
     },
     fault,
+    changed,
+  });
+
+  const delivery = createDelivery({
+    world,
+    subs,
+    hints,
+    refuse,
+    reauthorise: access.reauthorise,
+    ready() {
+      // A channel that was given up before `ready` has a grant that is not good.
+      if (!settling()) access.settled();
+      login.reset();
+    },
     changed,
   });
 
@@ -182,7 +184,8 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function shut(): void {
     halt();
     unwatch?.();
-    ownPosition = unwatch = out = fatal = undefined;
+    delivery.forgetOwn();
+    unwatch = out = fatal = undefined;
     status.update();
   }
 
@@ -242,7 +245,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       } else open ||= !sub.refused;
     }
     if (grants.size === 0 && open) return undefined;
-    return { channels, grants: [...grants], own: ownPosition ?? null };
+    return { channels, grants: [...grants], own: delivery.own ?? null };
   }
 
   /** Whether grants are missing that may still come. */
@@ -302,7 +305,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
 
   function hello({ user, session, epoch, spread: window }: HelloEvent): boolean {
     epochs(epoch);
-    spread = window > 0 ? window : 0;
+    delivery.spreadOver(window);
     if (!me || me.user === user) {
       me = { user, ...(session !== undefined && { session }) };
       return true;
@@ -318,102 +321,10 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function changeUser(): void {
     halt();
     hints.clear();
-    ownPosition = ownSeen = undefined;
+    delivery.forgetOwn();
     for (const sub of subs.values()) {
       forgetAll(sub);
       for (const listener of sub.listeners) listener.resync(0);
-    }
-  }
-
-  function event(live: Live, event: ServerEvent, id: Position | undefined): void {
-    const named = (channels: readonly Channel[]) => channels.flatMap((channel) => live.covers.get(channel) ?? []);
-    switch (event.type) {
-      case 'notification':
-        receive(live, event.notification);
-        break;
-      case 'resync':
-        if (event.channels) for (const sub of named(event.channels)) resync(sub, live);
-        else for (const sub of subs.values()) resyncAny(sub, live);
-        break;
-      case 'refused':
-      case 'reauthorise': {
-        const subs = named(event.channels);
-        // In this turn: no id that follows may move their positions.
-        for (const { channel } of subs) live.covers.delete(channel);
-        if (event.type === 'reauthorise') access.reauthorise(subs);
-        else for (const sub of subs) refuse(sub);
-        changed();
-        break;
-      }
-      case 'ready':
-        ready(live, event);
-        break;
-      case 'heartbeat':
-        spread = event.spread > 0 ? event.spread : 0;
-    }
-    const position = event.type === 'heartbeat' ? event.position : id;
-    if (live.ready && position) move(live, position);
-  }
-
-  function move(live: Live, position: Position): void {
-    for (const sub of live.covers.values()) sub.position = moveTo(position, sub.position);
-    ownPosition = moveTo(position, ownPosition);
-  }
-
-  function ready(live: Live, { position, known, latest }: Extract<ServerEvent, { type: 'ready' }>): void {
-    for (const [channel, sub] of live.covers) {
-      // A server that changed its log must say so; if it did not, nobody may go on as if nothing had been missed.
-      if ((sub.lost || otherEpoch(position, sub.position)) && !live.resynced.has(sub)) resync(sub, live);
-      sub.lost = false;
-      sub.known ??= mark(world, known > 0 ? known : 0);
-      // What was asked for was replayed, unless the server could not.
-      sub.since ??= (!live.resynced.has(sub) && live.interest.channels[channel]) || position;
-      if (latest?.[channel]) rememberLatest(world, sub, latest[channel]);
-      for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
-    }
-    move(live, position);
-    // A channel that was given up before `ready` has a grant that is not good.
-    if (!settling()) access.settled();
-    login.reset();
-  }
-
-  /** A channel that is to be covered again is told then, once; a refused one is told now, for what is addressed. */
-  function resyncAny(sub: Subscription, live: Live): void {
-    if (sub.refused || live.covers.get(sub.channel) === sub) resync(sub, live);
-    else sub.lost = sub.position !== undefined;
-  }
-
-  function resync(sub: Subscription, live: Live): void {
-    live.resynced.add(sub);
-    // What happened before is no longer known: a listener that loaded before now refreshes when it attaches.
-    sub.known = mark(world);
-    sub.since = undefined;
-    for (const listener of [...sub.listeners]) listener.resync(spread);
-  }
-
-  /** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */
-  function receive(live: Live, wire: unknown): void {
-    const full = parseNotification(wire);
-    if (!full) return;
-    const { entity, id, position, to, changedDate } = full;
-    if (to) {
-      if (ownSeen && moveTo(position, ownSeen) === ownSeen) return;
-      ownSeen = position;
-      hints.add(full);
-    }
-    const reduced = reduce(full);
-    const list = channelOf({ entity });
-    const everyObject = id === undefined && changedDate !== undefined;
-    const concerned = everyObject
-      ? [...subs.values()].filter((sub) => sub.entity === entity)
-      : [subs.get(list), subs.get(channelOf(full))];
-    for (const sub of new Set(concerned)) {
-      // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
-      if (!sub || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position)))) continue;
-      const form = sub.id === undefined ? reduced : full;
-      remember(world, sub, form);
-      // Those that still wait for the load race find it there.
-      for (const listener of [...sub.listeners]) if (to || !listener.pending) listener.receive(form);
     }
   }
 

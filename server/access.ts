@@ -77,7 +77,7 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
         async () => new Set([...(await (rule.many?.(who, [...new Set(single)]) ?? []))].map(String)),
       );
     const allowed = rule.many && single.length > 0 ? many() : undefined;
-    allowed?.catch(() => {}); // each question below reports it as its own
+    allowed?.catch(onError); // once for all
     return Promise.all(
       ids.map(async (id): Promise<AuthResult> => {
         try {
@@ -88,7 +88,7 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
           // Only a plain yes is a yes: an object or a row that happens to be truthy is a mistake in the rule.
           return answer === true ? 'granted' : 'refused';
         } catch (error) {
-          onError(error);
+          if (id === undefined || !allowed) onError(error);
           return 'retry';
         }
       }),
@@ -102,13 +102,17 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
       // `false` is what `request.session && request.session.user` comes to without a session.
       if (id === undefined || id === null || id === '' || id === false)
         throw new HttpError(401, 'unauthenticated', 'Nobody is logged in.');
-      if (typeof id !== 'string' && typeof id !== 'number') {
+      if ((typeof id !== 'string' && typeof id !== 'number') || Number.isNaN(id)) {
         // As text, all objects would be one and the same user.
-        onError(new TypeError(`user: returned a user whose id is ${typeof id}, but it must be text or a number`));
+        onError(
+          new TypeError(
+            `user: returned a user whose id is ${typeof id === 'number' ? id : typeof id}, but it must be text or a number`,
+          ),
+        );
         throw unavailable('The server could not tell who is asking; try again.');
       }
       const [may, name] = await Promise.all([
-        demand('mayListen', () => mayListen?.(who as U) ?? true),
+        demand('mayListen', () => (mayListen ? mayListen(who as U) : true)),
         demand('session', () => session?.(request)),
       ]);
       if (may !== true) throw new HttpError(403, 'forbidden', 'This user may not listen.');

@@ -3,14 +3,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { useBrowser } from '../kit/browser.js';
+import { openBrowser } from '../kit/browser.js';
 import { bundle } from '../kit/bundle.js';
 import type { runContract } from './double-page.js';
 
 declare const entry: { readonly runContract: typeof runContract };
 
 const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
-const browser = useBrowser();
+const browser = openBrowser();
 
 test('the contract of an adapter, run by a page', async () => {
   const { code } = await bundle(root, {

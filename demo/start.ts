@@ -97,7 +97,7 @@ start().catch((error: NodeJS.ErrnoException) => {
   if (error.code === 'EADDRINUSE') {
     console.error(`Port ${port} is taken. Choose another one: PORT=${port + 1} npm run ${dev ? 'dev' : 'demo'}`);
   } else {
-    console.error(error.message);
+    console.error(error.code === 'EBUSY' ? error.message : error);
   }
   void stop(1);
 });

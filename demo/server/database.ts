@@ -68,9 +68,8 @@ export async function openDatabase(folder: string): Promise<{ db: Database; clos
 async function lock(file: string): Promise<() => Promise<void>> {
   const holder = Number(await readFile(file, 'utf8').catch(() => '0'));
   if (holder !== process.pid && runs(holder)) {
-    throw new Error(
-      `${file}: the data folder is in use by process ${holder}. Stop that demo first, or set DEMO_DATA to another folder.`,
-    );
+    const message = `${file}: the data folder is in use by process ${holder}. Stop that demo first, or set DEMO_DATA.`;
+    throw Object.assign(new Error(message), { code: 'EBUSY' });
   }
   await writeFile(file, String(process.pid));
   return () => rm(file, { force: true });

@@ -29,13 +29,19 @@ const LOGS = ['memory:'];
  *
  * @param grantLife milliseconds; the retention must be at least that, so that a revocation outlives what it cancels.
  * @param ownLog the application brings its own log, so `NOTIFY_LISTEN_LOG` is not asked.
+ * @param others mistakes that were found elsewhere, to be reported together with these.
  * @throws Error that lists every mistake with its fix.
  */
 export function readConfig(
   env: Readonly<Record<string, string | undefined>>,
-  { grantLife, ownLog, logger }: { grantLife: number; ownLog: boolean; logger: (line: LogLine) => void },
+  {
+    grantLife,
+    ownLog,
+    logger,
+    others = [],
+  }: { grantLife: number; ownLog: boolean; logger: (line: LogLine) => void; others?: readonly string[] },
 ): Settings {
-  const mistakes: string[] = [];
+  const mistakes = [...others];
   const production = env.NODE_ENV === 'production';
 
   const provider = env.NOTIFY_LISTEN_PROVIDER || 'sse';
@@ -45,7 +51,8 @@ export function readConfig(
   const log = env.NOTIFY_LISTEN_LOG || 'memory:';
   if (!ownLog && !LOGS.some((known) => log.startsWith(known))) {
     // An engine's URL may hold a password: only its scheme is told.
-    mistakes.push(`NOTIFY_LISTEN_LOG names "${log.split(':')[0]}:"; this version knows: ${LOGS.join(', ')}`);
+    const [scheme = 'no scheme'] = /^[a-z][a-z0-9+.-]*:/i.exec(log) ?? [];
+    mistakes.push(`NOTIFY_LISTEN_LOG names "${scheme}"; this version knows: ${LOGS.join(', ')}`);
   }
 
   const secrets = (env.NOTIFY_LISTEN_SECRET ?? '')

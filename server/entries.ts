@@ -26,11 +26,12 @@ export function notificationEntry(
   if (spread !== undefined && typeof spread !== 'boolean') throw new TypeError('spread: must be true or false');
   if (dedupeKey !== undefined && (typeof dedupeKey !== 'string' || dedupeKey === ''))
     throw new TypeError('dedupeKey: must be text');
+  const named = checkObject(object);
   const dated = object.changedDate === undefined;
   const excluded = except && hashAll(except, 'except', secrets);
   const hidden = excluded && [...(excluded.users ?? []), ...(excluded.sessions ?? [])];
   const notification: Notification = {
-    ...checkObject(object),
+    ...named,
     action: checkAction(action),
     changedDate: dated ? new Date().toISOString() : checkChangedDate(object.changedDate),
     ...(dated && { unordered: true as const }),
@@ -68,6 +69,9 @@ export function userId(user: unknown, field: string): string {
 
 /** Every hash of each id, so that nodes in the middle of a change of secrets understand each other. */
 function hashAll(recipients: Recipients, field: string, secrets: Secrets): Audience {
+  // Anything else would look like an audience of nobody, and the notification would be lost without a word.
+  if (typeof recipients !== 'object' || recipients === null || Array.isArray(recipients))
+    throw new TypeError(`${field}: must be { users, sessions }`);
   const { users, sessions } = recipients;
   for (const [name, list] of [
     ['users', users],

@@ -48,8 +48,12 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     heartbeat = HEARTBEAT,
     notifyTimeout = NOTIFY_TIMEOUT,
   } = options;
-  checkOptions(options);
-  const settings = readConfig(env, { grantLife, ownLog: options.log !== undefined, logger });
+  const settings = readConfig(env, {
+    grantLife,
+    ownLog: options.log !== undefined,
+    logger,
+    others: mistakesIn(options),
+  });
   const onError = guarded(
     options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })),
     logger,
@@ -181,7 +185,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   return notifier;
 }
 
-function checkOptions(options: NotifierOptions): void {
+/** What is wrong with the options, one sentence for each mistake. */
+function mistakesIn(options: NotifierOptions): string[] {
   const mistakes: string[] = [];
   if (typeof options.user !== 'function') mistakes.push('user: must be a function from the request to a user');
   if (typeof options.canListen !== 'object' || options.canListen === null) {
@@ -209,10 +214,7 @@ function checkOptions(options: NotifierOptions): void {
     if (!URL.canParse(origin) || new URL(origin).origin !== origin)
       mistakes.push(`origins: "${origin}" must be an origin such as https://app.example`);
   }
-  if (mistakes.length > 0)
-    throw new TypeError(
-      `createNotifier was not given what it needs:\n${mistakes.map((mistake) => `- ${mistake}`).join('\n')}`,
-    );
+  return mistakes;
 }
 
 /** The effective settings, once, without secrets. */

@@ -1,0 +1,160 @@
+/** Environment constants and options: every mistake at once, each with its fix, no secret inside a message. */
+import { describe, expect, test } from 'vitest';
+import { readConfig, type Settings } from '../../../server/config.js';
+import { createNotifier } from '../../../server/index.js';
+import type { LogLine, NotifierOptions } from '../../../server/types.js';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+function read(
+  env: Env,
+  { ownLog = false, grantLife = 300_000 } = {},
+): { settings?: Settings; lines: LogLine[]; error?: Error } {
+  const lines: LogLine[] = [];
+  try {
+    return { settings: readConfig(env, { grantLife, ownLog, logger: (line) => lines.push(line) }), lines };
+  } catch (error) {
+    return { lines, error: error as Error };
+  }
+}
+
+const SECRET = 'a-secret-that-is-long-enough';
+
+describe('readConfig', () => {
+  test('in development nothing is needed: a secret is made for the process, with a warning', () => {
+    const { settings, lines } = read({});
+    expect(settings).toMatchObject({
+      provider: 'sse',
+      namespace: 'default',
+      log: 'memory:',
+      retention: 420_000,
+      production: false,
+    });
+    expect(settings?.secrets[0]?.length).toBeGreaterThan(30);
+    expect(read({}).settings?.secrets).not.toEqual(settings?.secrets);
+    expect(lines.map(({ level, message }) => [level, message])).toEqual([
+      ['warn', expect.stringContaining('NOTIFY_LISTEN_SECRET is not set')],
+    ]);
+  });
+
+  test('reads what is set; the first secret of the list signs, blanks around them do not count', () => {
+    const { settings, lines } = read({
+      NOTIFY_LISTEN_SECRET: ` ${SECRET}-1 , ${SECRET}-2,`,
+      NOTIFY_LISTEN_NAMESPACE: 'shop-eu_1',
+      NOTIFY_LISTEN_RETENTION: '1h',
+      NOTIFY_LISTEN_PROVIDER: 'sse',
+      NOTIFY_LISTEN_LOG: 'memory:',
+    });
+    expect(settings).toMatchObject({
+      secrets: [`${SECRET}-1`, `${SECRET}-2`],
+      namespace: 'shop-eu_1',
+      retention: 3_600_000,
+    });
+    expect(lines).toEqual([]);
+  });
+
+  test.each([
+    ['7m', 420_000],
+    ['300s', 300_000],
+    ['300000ms', 300_000],
+    ['', 420_000],
+  ])('retention %j is %i ms', (text, ms) => {
+    expect(read({ NOTIFY_LISTEN_RETENTION: text }).settings?.retention).toBe(ms);
+  });
+
+  test.each(['7', 'm', '-7m', '7 m', '1.5h', '7M', '0m', '4m', '299999ms', 'NaN'])(
+    'retention %j is a mistake',
+    (text) => {
+      expect(read({ NOTIFY_LISTEN_RETENTION: text }).error?.message).toMatch(/NOTIFY_LISTEN_RETENTION/);
+    },
+  );
+
+  test('every mistake is named, each with its fix', () => {
+    const { error } = read({
+      NODE_ENV: 'production',
+      NOTIFY_LISTEN_PROVIDER: 'pigeon',
+      NOTIFY_LISTEN_LOG: 'mysql://localhost',
+      NOTIFY_LISTEN_NAMESPACE: 'no spaces',
+      NOTIFY_LISTEN_RETENTION: 'long',
+    });
+    expect(error?.message.split('\n')).toEqual([
+      'notify-listen is not configured:',
+      expect.stringMatching(/^- NOTIFY_LISTEN_PROVIDER is "pigeon"; this version knows: sse/),
+      expect.stringMatching(/^- NOTIFY_LISTEN_LOG names "mysql:"; this version knows: memory:/),
+      expect.stringMatching(/^- NOTIFY_LISTEN_SECRET is required in production; make one with: openssl/),
+      expect.stringMatching(/^- NOTIFY_LISTEN_NAMESPACE must be/),
+      expect.stringMatching(/^- NOTIFY_LISTEN_RETENTION is "long"; write a number with a unit/),
+    ]);
+  });
+
+  test('a short secret is a mistake, told by its number only', () => {
+    const { error } = read({ NOTIFY_LISTEN_SECRET: `${SECRET},hunter2` });
+    expect(error?.message).toMatch('secret 2 of 2');
+  });
+
+  test('row 66: in production a shared engine needs a namespace', () => {
+    const shared = { NODE_ENV: 'production', NOTIFY_LISTEN_SECRET: SECRET, NOTIFY_LISTEN_LOG: 'redis://localhost' };
+    expect(read(shared).error?.message).toMatch('NOTIFY_LISTEN_NAMESPACE is required in production');
+    expect(read({ ...shared, NOTIFY_LISTEN_NAMESPACE: 'shop' }).error?.message).not.toMatch('NAMESPACE');
+  });
+
+  test('two processes on the memory log: in production it warns that it is for one', () => {
+    const env = { NODE_ENV: 'production', NOTIFY_LISTEN_SECRET: SECRET };
+    expect(read(env).lines.map(({ message }) => message)).toEqual([expect.stringContaining('one process only')]);
+    expect(read(env, { ownLog: true }).lines).toEqual([]);
+    expect(read({ ...env, NOTIFY_LISTEN_LOG: 'whatever:' }, { ownLog: true }).error).toBeUndefined();
+  });
+
+  test('row 61: no message, no warning and no line holds a secret or an engine’s password', () => {
+    const secrets = ['hunter2', 'correct-horse-battery', 'p4ssw0rd'];
+    for (const log of ['redis://user:p4ssw0rd@host', 'p4ssw0rd', 'p4ssw0rd@host', '//user:p4ssw0rd@host']) {
+      const { error, lines } = read({
+        NODE_ENV: 'production',
+        NOTIFY_LISTEN_SECRET: 'hunter2,correct-horse-battery',
+        NOTIFY_LISTEN_LOG: log,
+      });
+      expect(error).toBeDefined();
+      for (const secret of secrets) expect(`${error?.stack}${JSON.stringify(lines)}`).not.toContain(secret);
+    }
+  });
+});
+
+describe('createNotifier', () => {
+  const wrong = {
+    user: 'ann',
+    canListen: { Order: { one: true }, Report: {} },
+    heartbeat: 0,
+    grantLife: Number.NaN,
+    limits: { bodyBytes: -1 },
+    origins: ['app.example', 'https://app.example/'],
+    logger: () => {},
+    env: { NODE_ENV: 'production' },
+  } as unknown as NotifierOptions;
+
+  test('names every mistake in the options and in the environment at once', () => {
+    let message = '';
+    try {
+      createNotifier(wrong);
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    for (const field of [
+      'user:',
+      'canListen.Order.one:',
+      'canListen.Report:',
+      'heartbeat:',
+      'grantLife:',
+      'limits.bodyBytes:',
+      'origins: "app.example"',
+      'origins: "https://app.example/"',
+      'NOTIFY_LISTEN_SECRET is required',
+    ])
+      expect(message).toContain(`- ${field}`);
+  });
+
+  test.each([undefined, null, 'Order'])('canListen that is %j is a mistake, not a crash', (canListen) => {
+    expect(() =>
+      createNotifier({ user: () => 'ann', canListen, logger: () => {} } as unknown as NotifierOptions),
+    ).toThrow(/canListen: must name/);
+  });
+});

@@ -48,3 +48,13 @@ export function createCover(listeners: Map<Channel, Set<Connection>>): Cover {
     },
   };
 }
+
+/** The connections that hold any of the channels. */
+export function union(
+  channels: readonly Channel[],
+  listeners: ReadonlyMap<Channel, ReadonlySet<Connection>>,
+): Set<Connection> {
+  const found = new Set<Connection>();
+  for (const channel of channels) for (const connection of listeners.get(channel) ?? []) found.add(connection);
+  return found;
+}

@@ -1,0 +1,73 @@
+/** What a connection is written when it is covered: what it may not hear, what it missed, what cannot be told, `ready`. */
+import type { Channel } from '../channel.js';
+import type { Position } from '../position.js';
+import type { LatestByAction } from '../protocol.js';
+import type { HistoryReader, Kept } from '../reading.js';
+import type { Coverage, Frame } from '../streams.js';
+import type { Connection } from './connection.js';
+import { frameEvent } from './framing.js';
+import { frameOf, type Rendering } from './rendering.js';
+
+/** A rendering of a replayed entry, and how many listened to its channel when it was made. */
+interface Replayed {
+  readonly frame: Frame;
+  readonly audience: number;
+}
+
+export interface OpeningOptions {
+  readonly history: HistoryReader;
+  readonly listeners: ReadonlyMap<Channel, ReadonlySet<Connection>>;
+  readonly counts: { delivered: number; resyncs: number };
+}
+
+/** The frames of an opening, in the protocol's order; the last one is `ready`. */
+export type Opening = (
+  connection: Connection,
+  after: ReadonlyMap<Channel, Position | null>,
+  position: Position,
+  coverage: Coverage,
+) => Frame[];
+
+export function createOpening({ history, listeners, counts }: OpeningOptions): Opening {
+  /** Frames of kept entries that were replayed: a wave of reconnects renders each a few times only. */
+  const replayFrames = { full: new WeakMap<Kept, Replayed>(), reduced: new WeakMap<Kept, Replayed>() };
+
+  function replayFrame(kept: Kept, rendering: Rendering, id: boolean): Frame {
+    const audience = listeners.get(kept.channel)?.size ?? 1;
+    const known = id ? replayFrames[rendering].get(kept) : undefined;
+    // The first of a wave are few: if all took over their wait, which is none, thousands would refetch at once.
+    if (known && audience <= known.audience * 2) return known.frame;
+    const frame = frameOf(kept, rendering, audience, id);
+    if (id) replayFrames[rendering].set(kept, { frame, audience });
+    return frame;
+  }
+
+  function latestOf(connection: Connection): Record<Channel, LatestByAction> {
+    const latest: Record<Channel, LatestByAction> = {};
+    for (const channel of connection.covered.keys()) {
+      const news = history.latest(channel, connection.own);
+      if (news) latest[channel] = news;
+    }
+    return latest;
+  }
+
+  return (connection, after, position, { refused, reauthorise }) => {
+    const { replay, resync } = history.read(after);
+    const frames: Frame[] = [];
+    if (refused.length > 0) frames.push(frameEvent({ type: 'refused', channels: refused }));
+    if (reauthorise.length > 0) frames.push(frameEvent({ type: 'reauthorise', channels: reauthorise }));
+    for (const { kept, reduced } of replay) {
+      // Before a resync that is still to come, no id may say that all is well up to here.
+      frames.push(replayFrame(kept, reduced ? 'reduced' : 'full', resync.length === 0));
+      counts.delivered += 1;
+    }
+    if (resync.length > 0) {
+      counts.resyncs += 1;
+      const ownLost = resync.some((channel) => connection.own.includes(channel));
+      frames.push(frameEvent({ type: 'resync', channels: ownLost ? null : resync }));
+    }
+    const latest = latestOf(connection);
+    frames.push(frameEvent({ type: 'ready', position, known: Math.floor(history.known()), latest }, position));
+    return frames;
+  };
+}

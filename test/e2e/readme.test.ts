@@ -81,7 +81,8 @@ test('its own lines are at most twelve', () => {
 test('a change of the order refreshes the page at once, and only then', async () => {
   const page = await browser().newPage();
   const listening = page.waitForResponse((response) => response.url().endsWith('/notify-listen/stream'));
-  await page.goto(`http://127.0.0.1:${(vite.httpServer?.address() as AddressInfo).port}/`);
+  const address = vite.httpServer?.address() as AddressInfo | null | undefined;
+  await page.goto(`http://127.0.0.1:${address?.port}/`);
   await listening;
   await expect.poll(() => api.notifier.metrics().channels).toBeGreaterThan(0);
   expect(await page.textContent('output')).toBe('0');

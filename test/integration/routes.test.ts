@@ -96,6 +96,14 @@ describe.each(SERVERS)('%s', (kind) => {
     }
   });
 
+  test('a channel is escaped once more in a query, as docs/protocol.md shows (row 60)', async () => {
+    const server = await serve(kind);
+    const stream = readEvents(await server.send('/stream?object=Order%2Fa%252Fb', { user: 'ann' }));
+    await stream.next('ready');
+    for (const id of ['a', 'a%2Fb', 'a/b']) await server.notifier.notify('shipped', { entity: 'Order', id });
+    expect((await stream.next('notification')).data.id).toBe('a/b');
+  });
+
   test('wait: "once" answers at once with the events of a stream, type included', async () => {
     const server = await serve(kind);
     const before = await server.notifier.position();

@@ -24,8 +24,8 @@ export default class TallyReporter implements Reporter {
       ...[...module.children.allSuites()].flatMap((suite) => suite.errors()),
     ]);
     const skipsCount = process.env.CI === 'true' ? skipped.length : 0;
-    const nothingRan = tests.length > 0 ? 0 : 1;
-    const failed = inState('failed').length + faults.length + unhandledErrors.length + skipsCount + nothingRan;
+    const counted = inState('failed').length + faults.length + unhandledErrors.length + skipsCount;
+    const failed = counted || (tests.length === 0 ? 1 : 0);
     if (failed > 0) process.exitCode = 1;
     console.log(`${inState('passed').length} passed, ${failed} failed`);
   }

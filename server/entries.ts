@@ -1,4 +1,5 @@
 /** From what an application passes to `notify` and `revoke` to entries of the log: checked, with ids hashed. */
+import { channelOf } from '../adapters/channel.js';
 import type {
   Audience,
   LogEntry,
@@ -46,7 +47,8 @@ export function notificationEntry(
     notification,
     ...(to && { to: hashAll(to, 'to', secrets) }),
     ...(spread === false && { spread: false as const }),
-    ...(dedupeKey !== undefined && { dedupeKey }),
+    // One key may stand for a call with several objects: each of them is a notification of its own.
+    ...(dedupeKey !== undefined && { dedupeKey: `${dedupeKey} ${channelOf(named)} ${action}` }),
   };
 }
 

@@ -45,7 +45,8 @@ export interface Hub extends Streams<Connection> {
   /** Ends the cover of what a revocation names, on this node, now. */
   revoke(entry: RevokeEntry): void;
   deliver(logged: Logged): void;
-  resync(channels: readonly Channel[] | null): void;
+  /** Something may have been missed up to `position`, on these channels or (`null`) all. */
+  resync(channels: readonly Channel[] | null, position: Position): void;
   /** Writes what waits for the end of the tick. */
   flush(): void;
   /** One heartbeat to everybody: with the position that the node has proved, or (`undefined`) degraded. */
@@ -153,9 +154,12 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     }
   }
 
-  function resync(channels: readonly Channel[] | null): void {
+  function resync(channels: readonly Channel[] | null, position: Position): void {
     tick.flush();
-    const everybody = channels === null ? frameEvent({ type: 'resync', channels: null }) : undefined;
+    const [placed, unplaced] = [position, undefined].map((id) =>
+      frameEvent({ type: 'resync', channels: null }, id),
+    ) as [Frame, Frame];
+    const everybody = (id: Position | undefined): Frame => (id === undefined ? unplaced : placed);
     const holders =
       channels === null
         ? connections
@@ -169,14 +173,11 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
         connection.overflowed = false;
       }
       counts.resyncs += 1;
-      control(
-        connection,
-        everybody ??
-          frameEvent({
-            type: 'resync',
-            channels: (channels ?? []).filter((channel) => connection.covered.has(channel)),
-          }),
-      );
+      const told = channels?.filter((channel) => connection.covered.has(channel)) ?? null;
+      // With its id it is not told again when the stream is opened anew; but ahead of a backlog, or of a replay that is
+      // still to come, no id may say that all is well up to here.
+      const id = connection.blockedSince === undefined && connection.ready ? position : undefined;
+      control(connection, channels === null ? everybody(id) : frameEvent({ type: 'resync', channels: told }, id));
     }
   }
 
@@ -242,7 +243,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     deliver({ position, entry }) {
       serial += 1;
       if (entry.kind === 'revoke') revoke(entry);
-      else if (entry.kind === 'resync') resync(entry.objects ? held(entry.objects) : null);
+      else if (entry.kind === 'resync') resync(entry.objects ? held(entry.objects) : null, position);
       else if (connections.size > 0) tick.add({ position, entry }, serial);
     },
     resync,

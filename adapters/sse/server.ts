@@ -27,7 +27,7 @@ export function createSseServer(options: HubOptions): SseServer {
     capabilities: CAPABILITIES,
     hub,
     deliver: (logged: Logged) => hub.deliver(logged),
-    resync: (_start: LogWindow) => hub.resync(null),
+    resync: ({ top }: LogWindow) => hub.resync(null, top),
     beat: (position) => hub.beat(position),
     revoke: (entry) => hub.revoke(entry),
     async close(spreadMs) {

@@ -55,10 +55,10 @@ describe('a notification', () => {
     expect(make({ except: {} }).notification).not.toHaveProperty('except');
   });
 
-  test('spread, dedupeKey and detail travel as given', () => {
+  test('spread and detail travel as given; a dedupeKey is that of one object and action', () => {
     expect(make({ spread: false, dedupeKey: 'k', detail: { a: [1, null] } })).toMatchObject({
       spread: false,
-      dedupeKey: 'k',
+      dedupeKey: expect.stringMatching(/^k \S+ \S+$/),
       notification: { detail: { a: [1, null] } },
     });
     expect(make({ spread: true })).not.toHaveProperty('spread');

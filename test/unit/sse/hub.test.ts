@@ -461,14 +461,30 @@ describe('resync', () => {
     expect([one, two, list, report].map(told)).toEqual([['resync'], ['resync'], ['resync'], ['resync']]);
   });
 
-  test('it has no id, and a heartbeat carries the position on', () => {
+  test('it has its id, so that a stream that is opened anew is not told again', () => {
     const opened = listen(['Order/1']);
     append({ kind: 'resync' });
+    append({ kind: 'resync', objects: [{ entity: 'Order', id: '1' }] });
     hub.beat(history.top);
     expect(opened.sink.take().map(({ type, id }) => [type, id])).toEqual([
-      ['resync', undefined],
-      ['heartbeat', at(1)],
+      ['resync', at(1)],
+      ['resync', at(2)],
+      ['heartbeat', at(2)],
     ]);
+  });
+
+  test('ahead of a backlog it has none: what waits behind it is older', () => {
+    const opened = listen(['Order/1']);
+    opened.sink.blocked = true;
+    append(note(1));
+    hub.flush();
+    append(note(1, 'updated'));
+    hub.flush();
+    append({ kind: 'resync', objects: [{ entity: 'Order', id: '1' }] });
+    opened.sink.unblock();
+    const told = opened.sink.take();
+    expect(told.find(({ type }) => type === 'resync')?.id).toBeUndefined();
+    expect(told.at(-1)?.type).toBe('notification');
   });
 });
 

@@ -1,5 +1,5 @@
 /** The public face of the server: wires the log, the history, the SSE hub, access and the routes into one notifier. */
-import type { Log, LogEntry } from '../adapters/contract.js';
+import type { Log, LogEntry, RevokeEntry } from '../adapters/contract.js';
 import { CAUSE_HEADER } from '../adapters/protocol.js';
 import { collectEvents, createSseServer, type SseServer } from '../adapters/sse/server.js';
 import { createAccess } from './access.js';
@@ -41,13 +41,8 @@ export function handlerOf(notifier: Notifier): Handler<unknown> {
  */
 // biome-ignore lint/suspicious/noExplicitAny: without an annotation, `request` is the framework's, which is not known here
 export function createNotifier<Request = any, U extends User = any>(options: NotifierOptions<Request, U>): Notifier {
-  const {
-    env = process.env,
-    logger = consoleLogger,
-    grantLife = GRANT_LIFE,
-    heartbeat = HEARTBEAT,
-    notifyTimeout = NOTIFY_TIMEOUT,
-  } = options;
+  const { env = process.env, grantLife = GRANT_LIFE, heartbeat = HEARTBEAT, notifyTimeout = NOTIFY_TIMEOUT } = options;
+  const logger = unbreakable(options.logger ?? consoleLogger);
   const settings = readConfig(env, {
     grantLife,
     ownLog: options.log !== undefined,
@@ -120,13 +115,19 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
 
   let closing: Promise<void> | undefined;
 
+  function endRight(entry: RevokeEntry): void {
+    if (follower.loaded()) follower.history.revoke(entry);
+    sse.revoke(entry);
+  }
+
   async function send(entries: readonly LogEntry[], immediate: boolean): ReturnType<Notifier['notify']> {
-    if (closing) throw new Error('notify() was called after close()');
     const held = transactions.getStore();
     if (held && !held.over && !immediate) {
       held.entries.push(...entries);
       return { accepted: true, held: true };
     }
+    // On this node at once, whatever becomes of the log.
+    for (const entry of entries) if (entry.kind === 'revoke') endRight(entry);
     const result = await outbox.append(entries);
     counts.notified += entries.length;
     logger({ level: 'debug', message: 'notified', entries: entries.length, accepted: result.accepted });
@@ -141,11 +142,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       return send(entries, given.immediate === true);
     },
     async revoke(user, object) {
-      const entry = revokeEntry(user, object, secrets);
-      // On this node at once, whatever becomes of the log.
-      if (follower.loaded()) follower.history.revoke(entry);
-      sse.revoke(entry);
-      return send([entry], true);
+      // Not before the commit: asked again until then, `canListen` would see the right as it was, and grant it anew.
+      return send([revokeEntry(user, object, secrets)], false);
     },
     async position() {
       await follower.started();
@@ -175,7 +173,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       closing ??= (async () => {
         await outbox.close(Math.min(notifyTimeout, LAG_PATIENCE));
         await sse.close(within);
-        await follower.close();
+        await follower.close().catch(onError);
         if (options.log === undefined) await log.close();
       })();
       return closing;
@@ -233,10 +231,20 @@ function announce(settings: Settings, rest: Record<string, unknown>, logger: (li
 /** The application's own `onError` must not break what reports to it. */
 function guarded(report: (error: unknown) => void, logger: (line: LogLine) => void): (error: unknown) => void {
   return (error) => {
-    try {
-      report(error);
-    } catch (fault) {
+    // An `async` one rejects instead, which nobody else would see.
+    void (async () => report(error))().catch((fault) => {
       logger({ level: 'error', message: 'onError threw', error: fault });
+    });
+  };
+}
+
+/** Nor must its logger break what it is told of. */
+function unbreakable(logger: (line: LogLine) => void): (line: LogLine) => void {
+  return (line) => {
+    try {
+      logger(line);
+    } catch (fault) {
+      consoleLogger({ level: 'error', message: 'the logger threw', error: fault });
     }
   };
 }

@@ -148,7 +148,10 @@ export interface Notifier {
     object: O | readonly O[],
     options?: NotifyOptions,
   ): Promise<NotifyResult>;
-  /** Ends a user's right to listen to an object, or to everything. Change the right first, then revoke. */
+  /**
+   * Ends a user's right to listen to an object, or to everything. Change the right first, then revoke. Inside
+   * `transaction` it waits for the end, as notifications do: before the commit the right still looks as it was.
+   */
   revoke(user: User, object?: ObjectRef): Promise<NotifyResult>;
   /** The place in the log that this node has reached. Take it before you read the data that a page will show. */
   position(): Promise<Position>;

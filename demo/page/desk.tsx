@@ -54,6 +54,9 @@ export function Desk({ person }: { readonly person: string }): ReactNode {
 
 function Header({ person }: { readonly person: Person }): ReactNode {
   const { pathname } = useLocation();
+  useEffect(() => {
+    document.title = `${person.name}’s order desk`;
+  }, [person]);
   return (
     <header className="top">
       <a className="who" href="/as" aria-label={`${person.name}'s desk. Change person`} title={person.about}>

@@ -124,9 +124,12 @@ async function enter(person: string): Promise<void> {
   if (!known) await logIn(person);
 }
 
-/** The newest order that may be shipped and stands on the first page of the list; a fresh one when there is none. */
+/** How many rows of the list are seen in either half, however small the window is. */
+const IN_SIGHT = 4;
+
+/** One of the newest orders, so that its row is in sight; a fresh one when none of them may be shipped. */
 async function orderToShip(): Promise<number> {
   const { orders } = await ask<OrderPage>(SECOND.id, 'orders');
-  const order = orders.find(mayShip) ?? (await ask<Order>(SECOND.id, 'orders', 'POST'));
+  const order = orders.slice(0, IN_SIGHT).find(mayShip) ?? (await ask<Order>(SECOND.id, 'orders', 'POST'));
   return order.id;
 }

@@ -47,7 +47,10 @@ const NOTES = [
   'Invoice to the head office.',
   'Fragile: keep upright.',
 ];
-const STATUSES = ['new', 'new', 'packed', 'packed', 'shipped', 'shipped', 'shipped', 'held'];
+/** The newest orders are mostly open, the older ones mostly gone. */
+const OPEN = ['new', 'new', 'packed', 'packed', 'new', 'held', 'shipped'];
+const GONE = ['shipped', 'shipped', 'shipped', 'shipped', 'packed', 'held', 'new'];
+const RECENT = 60;
 const HOUR = 3600;
 
 /** A linear congruential generator (the constants of Numerical Recipes). */
@@ -96,7 +99,7 @@ export async function seedOrders(db: Queryable): Promise<void> {
   const orders = Array.from({ length: COUNT }, (_, index) => ({
     id: FIRST_ID + index,
     ...draftOrder(random),
-    status: pick(STATUSES, random(STATUSES.length)),
+    status: pick(COUNT - index <= RECENT ? OPEN : GONE, random(OPEN.length)),
     changed_by: random(2) === 0 ? 'Ann' : 'Ben',
     ago: (COUNT - index) * 2 * HOUR + random(HOUR),
   }));

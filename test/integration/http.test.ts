@@ -11,7 +11,7 @@ import express, { type RequestHandler } from 'express';
 import { rememberRequest } from 'notify-listen/server/express';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { type EventStream, readEvents } from '../kit/event-stream.js';
-import { SERVERS, serve, type TestServer } from '../kit/server.js';
+import { SERVERS, serve, speaksHttp2, type TestServer } from '../kit/server.js';
 
 /** A connection on which a test writes bytes, and waits for text. */
 function connect(server: TestServer): {
@@ -367,7 +367,7 @@ describe('standard clients', () => {
   const curl = spawnSync('curl', ['--version'], { encoding: 'utf8' });
   test.for(SERVERS)('curl: %s', async (kind, { skip }) => {
     if (curl.status !== 0) skip('curl is not installed');
-    if (kind === 'node:http2' && !curl.stdout.includes('HTTP2')) skip('this curl does not speak HTTP/2');
+    if (speaksHttp2(kind) && !curl.stdout.includes('HTTP2')) skip('this curl does not speak HTTP/2');
     const server = await serve(kind);
     const child = spawn('curl', [
       '--silent',
@@ -375,7 +375,7 @@ describe('standard clients', () => {
       '--include',
       '--noproxy',
       '*',
-      ...(kind === 'node:http2' ? ['--http2-prior-knowledge'] : []),
+      ...(speaksHttp2(kind) ? ['--http2-prior-knowledge'] : []),
       '--header',
       'x-user: ann',
       `${server.url}/stream?object=Order/42`,

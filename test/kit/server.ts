@@ -6,6 +6,7 @@ import { pipeline, Readable } from 'node:stream';
 import type { ReadableStream } from 'node:stream/web';
 import express, { type RequestHandler } from 'express';
 import express4 from 'express-4';
+import http2Express from 'http2-express';
 import { createNotifier, type Notifier, type NotifierOptions } from 'notify-listen/server';
 import { routes } from 'notify-listen/server/express';
 import { fetchHandler } from 'notify-listen/server/fetch';
@@ -15,9 +16,21 @@ import type { AuthAnswer, StreamRequest } from '../../adapters/protocol.js';
 import { type EventStream, readEvents } from './event-stream.js';
 import { ask, type Reply, type Sent, send, start, type WholeReply } from './http.js';
 
-export type ServerKind = 'Express 5' | 'Express 4' | 'node:http' | 'node:http2' | 'fetch';
+export type ServerKind = 'Express 5' | 'Express 4' | 'Express 5 over HTTP/2' | 'node:http' | 'node:http2' | 'fetch';
 
-export const SERVERS: readonly ServerKind[] = ['Express 5', 'Express 4', 'node:http', 'node:http2', 'fetch'];
+export const SERVERS: readonly ServerKind[] = [
+  'Express 5',
+  'Express 4',
+  'Express 5 over HTTP/2',
+  'node:http',
+  'node:http2',
+  'fetch',
+];
+
+/** Whether a server takes HTTP/2 without TLS, and nothing else. */
+export function speaksHttp2(kind: ServerKind): boolean {
+  return kind.endsWith('2');
+}
 
 /** Who may see which object in the tests. The rest is denied, `Invoice` by not being named. */
 export const RIGHTS: NonNullable<NotifierOptions['canListen']> = {
@@ -106,7 +119,8 @@ function httpServer(kind: ServerKind, notifier: Notifier, { before = [], after =
     };
     return kind === 'node:http' ? createServer(listener) : createHttp2Server(listener);
   }
-  const app = kind === 'Express 5' ? express() : express4();
+  const overHttp2 = kind === 'Express 5 over HTTP/2';
+  const app = overHttp2 ? http2Express(express) : kind === 'Express 5' ? express() : express4();
   app.set('env', 'test');
   for (const middleware of before) app.use(middleware);
   app.use('/notify-listen', routes(notifier));
@@ -114,7 +128,7 @@ function httpServer(kind: ServerKind, notifier: Notifier, { before = [], after =
   app.use((_request, response) => {
     response.status(404).end('not a route');
   });
-  return createServer(app);
+  return overHttp2 ? createHttp2Server(app as never) : createServer(app);
 }
 
 /** Starts a server. The user is the header `x-user`, the login session the header `x-session`. */
@@ -134,7 +148,7 @@ export async function serve(kind: ServerKind, options: ServeOptions = {}): Promi
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/notify-listen`;
-  const http2 = kind === 'node:http2';
+  const http2 = speaksHttp2(kind);
 
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => {

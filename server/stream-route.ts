@@ -1,6 +1,6 @@
 /** `/stream`: reads the log for granted channels, as an event stream, a long poll, or at once. */
 import { type Channel, channelOf, objectOf } from '../adapters/channel.js';
-import { epochOf, type Position, parsePosition } from '../adapters/position.js';
+import { comparePositions, epochOf, isAfter, type Position, parsePosition } from '../adapters/position.js';
 import { PROTOCOL_VERSION } from '../adapters/protocol.js';
 import type { Coverage, Stream, StreamSink } from '../adapters/streams.js';
 import type { Identity } from './access.js';
@@ -84,17 +84,20 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
 
   /** Positions ahead of this node are lag: it waits until it has caught up. Positions of lost entries are resynced. */
   async function catchUp(positions: Iterable<Position | null>): Promise<void> {
+    // The farthest is enough, and a page that names a thousand does not cost the engine a thousand questions.
+    let farthest: Position | undefined;
     for (const position of positions) {
-      if (position === null) continue;
-      if ((await follower.reach(position)) === 'late')
-        throw unavailable('This server has not caught up yet; try again.');
+      if (position !== null && isAfter(position, farthest ?? history.top)) farthest = position;
     }
+    if (farthest && (await follower.reach(farthest)) === 'late')
+      throw unavailable('This server has not caught up yet; try again.');
   }
 
   /** The channels that the grants allow, and those for which a new grant is needed. */
   function coverage(asked: Asked, grants: readonly Grant[], identity: Identity): Coverage {
     const channels = new Map<Channel, { after: Position | null; expires: number }>();
     for (const grant of grants) {
+      if (!holds(grant)) continue;
       for (const channel of grant.channels) {
         const after = asked.channels.get(channel);
         if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;
@@ -106,18 +109,21 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     return { channels, own: asked.own, refused: [], reauthorise, until: now() + grantLife };
   }
 
-  /** Of the grants shown, those that are this user's and still hold. */
-  function validGrants(tokens: readonly string[], identity: Identity): Grant[] {
+  /** Whether a grant can be judged, now: it is asked where it is used, since much can end while a stream waits. */
+  function holds({ expires, position }: Grant): boolean {
+    const order = comparePositions(position, history.top);
+    return expires > now() && order !== undefined && order <= 0 && !history.forgotten(position);
+  }
+
+  /** Of the grants shown, those that are this user's. */
+  function ownGrants(tokens: readonly string[], identity: Identity): Grant[] {
     return tokens.flatMap((token) => {
       const grant = readGrant(token, secrets);
-      const holds =
+      const own =
         grant !== undefined &&
         identity.users.includes(grant.user) &&
-        (grant.session === undefined || identity.sessions?.includes(grant.session) === true) &&
-        grant.expires > now() &&
-        epochOf(grant.position) === epochOf(history.top) &&
-        !follower.history.forgotten(grant.position);
-      return holds ? [grant] : [];
+        (grant.session === undefined || identity.sessions?.includes(grant.session) === true);
+      return own ? [grant] : [];
     });
   }
 
@@ -217,7 +223,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const asked = askedOf(await readJson(request, limits.bodyBytes), limits.channelsPerConnection);
       const identity = await access.identify(request.raw);
       if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
-      const grants = validGrants(asked.grants, identity);
+      const grants = ownGrants(asked.grants, identity);
       if (asked.wait === 'stream') {
         const delay = gate.delay(identity.users[0]);
         if (delay > 0)

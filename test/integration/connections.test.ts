@@ -119,7 +119,9 @@ describe('a reader that does not read (row 56)', () => {
     expect(server.notifier.metrics()).toMatchObject({ connections: 2, stalled: 0 });
     const real = performance.now.bind(performance);
     vi.spyOn(performance, 'now').mockImplementation(() => real() + 31_000);
-    await vi.waitFor(() => expect(server.notifier.metrics()).toMatchObject({ connections: 1, stalled: 1 }));
+    await vi.waitFor(() => expect(server.notifier.metrics()).toMatchObject({ connections: 1, stalled: 1 }), {
+      timeout: 5_000,
+    });
     await server.notifier.notify('marker', { entity: 'Order', id: 'marker' });
     await other.until(({ data }) => data.action === 'marker');
     stream.resume();
@@ -207,7 +209,7 @@ describe.each(SERVERS)('a client that leaves early: %s', (kind) => {
     for (const answer of asked) answer();
     const stream = await server.listen({ user: 'ann' }, []); // what was answered before has been opened by now
     await stream.next('ready');
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1));
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1), { timeout: 5_000 });
     expect(server.errors).toEqual([]);
   });
 
@@ -217,9 +219,9 @@ describe.each(SERVERS)('a client that leaves early: %s', (kind) => {
       user: 'ann',
       body: { protocol: 1, wait: 'poll', grants: [], channels: {}, own: null },
     });
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1));
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1), { timeout: 5_000 });
     leave();
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0));
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0), { timeout: 5_000 });
   });
 });
 
@@ -244,7 +246,7 @@ describe('long poll', () => {
     const server = await serve('Express 5', { heartbeat: 20 });
     const other = await server.listen({ user: 'bob' }, []);
     const polled = server.ask('/stream', { user: 'ann', body });
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(2));
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(2), { timeout: 5_000 });
     for (let beats = 0; beats < 3; beats += 1) await other.next('heartbeat');
     await server.notifier.notify('updated', { entity: 'Order', id: 1 }, { to: { users: ['ann'] } });
     const { events } = (await polled).json<{ events: { type: string }[] }>();

@@ -349,7 +349,7 @@ describe('limits of one user', () => {
     }
     await server.listen({ user: 'bob' }, []);
     first.dispose();
-    await expect.poll(() => server.notifier.metrics().connections).toBe(2);
+    await expect.poll(() => server.notifier.metrics().connections, { timeout: 5_000 }).toBe(2);
     await server.listen({ user: 'ann' }, []);
   });
 

@@ -154,10 +154,10 @@ describe('connections', () => {
     socket.write(
       `GET /notify-listen/config HTTP/1.1\r\n${head}GET /notify-listen/stream?object=Order/42 HTTP/1.1\r\n${head}`,
     );
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1));
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1), { timeout: 5_000 });
     hang = false;
     socket.destroy();
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0));
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0), { timeout: 5_000 });
   });
 
   test('a connection is kept and used again after an answer, a poll and a stream that ended', async () => {

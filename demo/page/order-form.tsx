@@ -43,9 +43,13 @@ export function OrderForm({ id, order: { data: order, loadedAt, reload, put }, p
   }, [refusal, reload]);
 
   async function load(keep: boolean): Promise<void> {
-    if (!keep) setDraft({});
-    await reload();
-    setChangedBy(undefined);
+    try {
+      await reload();
+      if (!keep) setDraft({});
+      setChangedBy(undefined);
+    } catch {
+      // The page says why; what was typed is still there.
+    }
   }
 
   async function save(event: FormEvent): Promise<void> {

@@ -152,8 +152,8 @@ describe('the form', () => {
     await ann.getByLabel('Note').fill('Typed again');
     await post('ben', 'orders/1161/add-piece');
     await ann.getByRole('button', { name: 'Load it' }).click();
+    await expect.poll(() => ann.getByLabel('Pieces').inputValue()).toBe(String(before + 2));
     await expect.poll(() => ann.getByLabel('Note').inputValue()).toBe('Typed by Ann');
-    expect(await ann.getByLabel('Pieces').inputValue()).toBe(String(before + 2));
   });
 
   test('does not read again what its own save has answered', async () => {

@@ -147,8 +147,8 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     for (const user of entry.users) {
       for (const connection of [...(listeners.get(audienceChannel('user', user)) ?? [])]) {
         const channels = [...connection.covered.keys()].filter(ended);
-        // A standard EventSource cannot ask for a new grant: it comes back, and is asked for then.
-        if (connection.standard && channels.length > 0) dismiss(connection, 0);
+        // A standard EventSource cannot ask for a new grant: it comes back, and is asked for then. So is who it is.
+        if (connection.standard && (channels.length > 0 || entry.object === undefined)) dismiss(connection, 0);
         else uncover(connection, channels, 'reauthorise');
       }
     }

@@ -224,8 +224,12 @@ describe('row 65: a right that ends', () => {
     await server.notifier.notify('updated', { entity: 'Report', id: 'ann-1' });
     await stream.until(({ data }) => data.entity === 'Report');
     expect(heard(stream)).toEqual(['Report/ann-1']);
+    // A standard EventSource that listens to nothing but what is addressed to the user is asked who it is, too.
+    const standard = readEvents(await server.send('/stream', { user: 'ann' }));
+    await standard.next('ready');
     await server.notifier.revoke({ id: 'ann' });
     expect((await stream.next('reauthorise')).data.channels).toEqual(['Report/ann-1']);
+    expect((await standard.next('goodbye')).data).toEqual({ within: 0 });
   });
 
   test('a grant made before a revocation is cancelled, also for new streams; one made after it holds', async () => {

@@ -82,7 +82,7 @@ describe('promise 1, never silently stale: every reader is told to refresh, or o
           }
         },
       ),
-      { numRuns: 1_500 },
+      { numRuns: 800 },
     );
   });
 

@@ -275,7 +275,7 @@ describe('DESIGN 6, "Positions cannot run ahead of what was written" and "Confla
         expect(server.hub.counts()).toMatchObject({ connections: 0, channels: 0, users: 0 });
         void server.close(0);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
   });
 });

@@ -358,6 +358,19 @@ describe('a reader that does not read', () => {
     expect(told(slow)).toEqual(['reauthorise Order/1', '2 updated list', '3 updated']);
   });
 
+  test('row 65: of a channel that is covered no more nothing is left, not even the reduced rendering', () => {
+    const alone = listen(['Order/1'], 'ben');
+    alone.sink.blocked = true;
+    append(note(1, 'last'));
+    tick();
+    append(note(1), note(undefined, 'imported'), note(1, 'done', {}, { to: { users: ['ben'] } }));
+    tick();
+    alone.sink.take();
+    append({ kind: 'revoke', users: ['ben'] });
+    alone.sink.unblock();
+    expect(told(alone)).toEqual(['reauthorise Order/1', '5 done']);
+  });
+
   test('a resync of everything takes the place of what waits', () => {
     append(note(1), { kind: 'resync' });
     slow.sink.unblock();

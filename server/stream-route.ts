@@ -84,13 +84,10 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
 
   /** Positions ahead of this node are lag: it waits until it has caught up. Positions of lost entries are resynced. */
   async function catchUp(positions: Iterable<Position | null>): Promise<void> {
-    // The farthest is enough, and a page that names a thousand does not cost the engine a thousand questions.
-    let farthest: Position | undefined;
-    for (const position of positions) {
-      if (position !== null && isAfter(position, farthest ?? history.top)) farthest = position;
-    }
-    if (farthest && (await follower.reach(farthest)) === 'late')
-      throw unavailable('This server has not caught up yet; try again.');
+    // The furthest one tells about all: a request names a thousand positions, and the engine must be asked once.
+    let furthest = history.top;
+    for (const position of positions) if (position !== null && isAfter(position, furthest)) furthest = position;
+    if ((await follower.reach(furthest)) === 'late') throw unavailable('This server has not caught up yet; try again.');
   }
 
   /** The channels that the grants allow, and those for which a new grant is needed. */
@@ -267,9 +264,10 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const given = request.header('last-event-id') || request.query.get('lastEventId');
       const after = given ? (parsePosition(given) ? (given as Position) : UNKNOWN_POSITION) : null;
       await catchUp([after]);
+      // Counted while it waits, too.
+      const leave = gate.enter(identity.users[0]);
       // A status that is not 200 would end a standard EventSource for good: it waits instead.
       await delayed(request, gate.delay(identity.users[0]));
-      const leave = gate.enter(identity.users[0]);
       return {
         status: 200,
         headers: STREAM_HEADERS,

@@ -9,10 +9,12 @@ export interface TypedObject<Action extends string = string> extends ObjectRef {
   readonly [ACTIONS]?: Action;
 }
 
-/** The actions of an object's type; `string` for a plain object. */
-export type ActionOf<O extends ObjectRef> = O extends { readonly [ACTIONS]?: infer Action }
-  ? Extract<Action, string>
-  : string;
+/** The actions of an object's type; `string` for a plain object, and for the objects of an empty array. */
+export type ActionOf<O extends ObjectRef> = [O] extends [never]
+  ? string
+  : O extends { readonly [ACTIONS]?: infer Action }
+    ? Extract<Action, string>
+    : string;
 
 /** Entities by name, each with the names of its actions. */
 export type Declaration = { readonly [entity: string]: readonly string[] };

@@ -146,7 +146,12 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       return send([revokeEntry(user, object, secrets)], false);
     },
     async position() {
-      await follower.started();
+      let late: NodeJS.Timeout | undefined;
+      const limit = new Promise<never>((_, reject) => {
+        late = setTimeout(() => reject(new Error(`The log "${log.name}" has not been reached yet.`)), notifyTimeout);
+      });
+      // A server that renders must not hang because an engine is down.
+      await Promise.race([follower.started(), limit]).finally(() => clearTimeout(late));
       return follower.history.top;
     },
     async transaction(fn) {

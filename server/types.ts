@@ -153,7 +153,10 @@ export interface Notifier {
    * `transaction` it waits for the end, as notifications do: before the commit the right still looks as it was.
    */
   revoke(user: User, object?: ObjectRef): Promise<NotifyResult>;
-  /** The place in the log that this node has reached. Take it before you read the data that a page will show. */
+  /**
+   * The place in the log that this node has reached. Take it before you read the data that a page will show. Rejects after
+   * `notifyTimeout` when the log has never been reached since the start; the page then does without (`loadedAt`).
+   */
   position(): Promise<Position>;
   /**
    * Holds what `fn` notifies until `fn` resolves, merged by object and action; nothing is sent when it rejects. Wrap the

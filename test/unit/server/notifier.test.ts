@@ -8,7 +8,7 @@ import { createNotifier } from '../../../server/index.js';
 import { createMemoryLog } from '../../../server/log/memory.js';
 import { handlerOf } from '../../../server/notifier.js';
 import { causeOf } from '../../../server/secrets.js';
-import type { ChangedObject, LogLine, Notifier, NotifierOptions } from '../../../server/types.js';
+import type { LogLine, Notifier, NotifierOptions } from '../../../server/types.js';
 import { settle } from '../../kit/entries.js';
 import { type FakeSink, fakeSink } from '../../kit/fake-sink.js';
 
@@ -93,8 +93,14 @@ describe('notify', () => {
     expect(isAfter(second, first)).toBe(true);
     expect(await notifier.position()).toBe(second);
     expect(await heard(page)).toEqual(['1 shipped', '2 shipped']);
-    const none: ChangedObject[] = [];
-    expect(await notifier.notify('shipped', none)).toEqual({ accepted: true, positions: [] });
+    expect(await notifier.notify('shipped', [])).toEqual({ accepted: true, positions: [] });
+  });
+
+  test('a server that renders does not hang on `position()` while the log cannot be reached', async () => {
+    const { log, faults } = createFaultyLog(() => createMemoryLog());
+    faults.tail = 'fails';
+    const { notifier } = serve({ log, notifyTimeout: 20 });
+    await expect(notifier.position()).rejects.toThrow('has not been reached');
   });
 
   test('a programmer’s error throws, naming the field, before anything of the call is sent', async () => {

@@ -100,7 +100,9 @@ describe('notify', () => {
     const { log, faults } = createFaultyLog(() => createMemoryLog());
     faults.tail = 'fails';
     const { notifier } = serve({ log, notifyTimeout: 20 });
-    await expect(notifier.position()).rejects.toThrow('has not been reached');
+    const asked = expect(notifier.position()).rejects.toThrow('has not been reached');
+    await vi.advanceTimersByTimeAsync(20);
+    await asked;
   });
 
   test('a programmer’s error throws, naming the field, before anything of the call is sent', async () => {

@@ -48,3 +48,8 @@ export function comparePositions(a: Position, b: Position): number | undefined {
 export function isAfter(a: Position, b: Position): boolean {
   return (comparePositions(a, b) ?? 0) > 0;
 }
+
+/** Whether `a` says anything new to somebody who has read up to `b`: it is after `b`, or of another epoch; or no `b`. */
+export function isNews(a: Position, b: Position | undefined): boolean {
+  return b === undefined || (comparePositions(a, b) ?? 1) > 0;
+}

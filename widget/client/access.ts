@@ -1,167 +1,124 @@
 /** Grants: asked for in one request for each tick, renewed before they end, asked again after `reauthorise`. */
-import type { World } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
-import type { AuthAnswer, AuthRequest } from '../../adapters/protocol.js';
-import { createRetry } from './backoff.js';
+import type { AuthAnswer } from '../../adapters/protocol.js';
+import { createRetry, type Retry } from './backoff.js';
+import type { Core } from './core.js';
 import type { Subscription } from './subscriptions.js';
-import { longest, mark } from './world.js';
 
 /** Objects of one request at most: the server's limit on channels of one connection. */
 export const MAX_OBJECTS = 1_000;
 
-export interface AccessHost {
-  readonly world: World;
-  bounds(): { readonly min: number; readonly max: number };
-  subscriptions(): Iterable<Subscription>;
-  /** Asks `/auth`; rejects with a `ListenError`. */
-  ask(body: Omit<AuthRequest, 'protocol'>, signal: AbortSignal): Promise<AuthAnswer>;
-  /** Something was granted or refused, or the connection must look again. */
-  changed(answer?: AuthAnswer): void;
-  refused(sub: Subscription): void;
-  /** Asking failed; `true` when trying again by itself can help. */
-  fault(error: ListenError): boolean;
-}
-
 export interface Access {
-  /** When failed questions are asked again; `undefined` when none waits. */
-  readonly retryAt: number | undefined;
-  readonly error: ListenError | undefined;
+  /** What waits because a question failed, or because grants that were just made were not taken. */
+  readonly retry: Retry;
   /** Asks for whatever has no grant and is not being asked for. */
   pursue(): void;
   /** The server takes these grants no longer. */
   reauthorise(subs: readonly Subscription[]): void;
-  /** A link became ready with these grants: they are good. */
-  settled(): void;
   /** Asks again at once what waits, and what was refused. */
   again(): void;
   /** Drops running questions and timers. */
   stop(): void;
 }
 
-export function createAccess(host: AccessHost): Access {
-  const { world } = host;
-  const retry = createRetry(world, host.bounds, () => {
-    pursue();
-    if (unrenewed) renew();
-  });
-  /** Grants that are not taken although they were just made (another secret, a lagging node) must not spin. */
-  const strikes = createRetry(world, host.bounds, () => {
-    struck.clear();
-    pursue();
-  });
-  const struck = new Set<Subscription>();
+/**
+ * @param ask asks `/auth`; rejects with a `ListenError`
+ * @param answered is told of the log behind each answer
+ */
+export function createAccess(
+  core: Core,
+  ask: (body: object, signal: AbortSignal) => Promise<AuthAnswer>,
+  answered: (epoch: string) => void,
+): Access {
+  const { world, subs } = core;
+  const retry = createRetry(core, pursue);
   let life = new AbortController();
-  let renewal: unknown;
-  let renewalDue = Number.POSITIVE_INFINITY;
-  /** A renewal failed: those grants still hold, but not for long. */
-  let unrenewed = false;
-  let error: ListenError | undefined;
+  let timer: unknown;
+  /** When the grants are renewed, on the clock of the world: all of them, so that they become one. */
+  let renewal = Number.POSITIVE_INFINITY;
 
   function pursue(): void {
     if (retry.at !== undefined) return;
+    const now = world.clock();
+    const renews = now >= renewal;
+    if (renews) renewal = Number.POSITIVE_INFINITY;
     const missing: Subscription[] = [];
-    for (const sub of host.subscriptions()) {
+    for (const sub of subs.values()) {
       // A page that slept may hold grants that have ended.
-      if (sub.grant && longest(world, sub.grant.born) >= sub.grant.life) sub.grant = undefined;
-      if (!sub.grant && !sub.refused && !sub.asking && !struck.has(sub)) missing.push(sub);
+      if (sub.grant && now >= sub.grant.end) sub.grant = undefined;
+      if (!sub.asking && (sub.grant ? renews : !sub.refused)) missing.push(sub);
     }
-    ask(missing);
+    while (missing.length > 0) void askFor(missing.splice(0, MAX_OBJECTS));
   }
 
-  function ask(subs: readonly Subscription[]): void {
-    for (let at = 0; at < subs.length; at += MAX_OBJECTS) void askFor(subs.slice(at, at + MAX_OBJECTS));
-  }
-
-  async function askFor(subs: readonly Subscription[]): Promise<void> {
+  async function askFor(asked: readonly Subscription[]): Promise<void> {
     const { signal } = life;
-    for (const sub of subs) sub.asking = true;
-    const objects = subs.map(({ entity, id }) => (id === undefined ? { entity } : { entity, id }));
+    for (const sub of asked) sub.asking = true;
+    let answer: Partial<AuthAnswer> = {};
+    let error: ListenError | undefined;
     try {
-      const answer = await host.ask({ objects }, signal);
-      if (signal.aborted) return;
-      const { results, grant: token, expiresIn } = answer;
-      const grant = token ? { token, born: mark(world), life: expiresIn } : undefined;
-      let open = false;
-      error = undefined;
-      subs.forEach((sub, at) => {
-        sub.asking = false;
-        const result = results?.[at];
-        if (result === 'granted' && grant) sub.grant = grant;
-        else if (result === 'refused') host.refused(sub);
-        else {
-          open = true;
-          unrenewed ||= sub.grant !== undefined;
-        }
-      });
-      if (grant) renewAt(grant.life * (0.6 + 0.2 * world.random()));
-      if (open) fail(new ListenError('unavailable', 'auth: some questions could not be answered'));
-      else retry.reset();
-      host.changed(answer);
+      // JSON leaves an id out that is not there.
+      answer = await ask({ objects: asked.map(({ entity, id }) => ({ entity, id })) }, signal);
     } catch (cause) {
-      if (signal.aborted) return;
-      for (const sub of subs) {
-        sub.asking = false;
-        unrenewed ||= sub.grant !== undefined;
+      error = cause as ListenError;
+    }
+    if (signal.aborted) return;
+    const { results, grant: token, expiresIn = 0, epoch } = answer;
+    const now = world.clock();
+    let open = false;
+    asked.forEach((sub, at) => {
+      sub.asking = false;
+      const result = results?.[at];
+      if (result === 'granted' && token) sub.grant = { token, end: now + expiresIn };
+      else if (result === 'refused') core.refuse(sub);
+      else {
+        open = true;
+        // It still holds, but not for long: the retry renews it too.
+        if (sub.grant) renewal = now;
       }
-      fail(cause as ListenError);
+    });
+    if (token) renewIn(expiresIn * (0.6 + 0.2 * world.random()));
+    retry.error = undefined;
+    if (open) {
+      error ??= new ListenError('unavailable', 'auth: not all could be answered');
+      if (core.fault(error)) retry.later(error);
     }
+    if (epoch) answered(epoch);
+    core.changed();
   }
 
-  function fail(cause: ListenError): void {
-    if (host.fault(cause)) {
-      error = cause;
-      retry.later(cause);
-    }
-    host.changed();
-  }
-
-  /** One timer for all grants: the earliest one takes the others along, so that they become one. */
-  function renewAt(ms: number): void {
-    const due = world.monotonic() + ms;
-    if (due >= renewalDue) return;
-    world.clearTimeout(renewal);
-    renewalDue = due;
-    renewal = world.setTimeout(renew, ms);
-  }
-
-  function renew(): void {
-    renewalDue = Number.POSITIVE_INFINITY;
-    unrenewed = false;
-    ask([...host.subscriptions()].filter((sub) => sub.grant && !sub.asking));
+  function renewIn(ms: number): void {
+    const due = world.clock() + ms;
+    if (due >= renewal) return;
+    world.clearTimeout(timer);
+    renewal = due;
+    timer = world.setTimeout(() => {
+      renewal = 0;
+      pursue();
+    }, ms);
   }
 
   return {
-    get retryAt() {
-      return retry.at;
-    },
-    get error() {
-      return error;
-    },
+    retry,
     pursue,
-    reauthorise(subs) {
-      for (const sub of subs) {
-        sub.grant = undefined;
-        struck.add(sub);
-      }
-      if (strikes.at === undefined) strikes.later();
+    reauthorise(given) {
+      for (const sub of given) sub.grant = undefined;
+      // Grants that are not taken although they were just made (another secret, a lagging node) must not spin.
+      if (retry.at === undefined) retry.later();
     },
-    settled: strikes.reset,
     again() {
-      for (const each of [retry, strikes]) each.stop();
-      struck.clear();
-      for (const sub of host.subscriptions()) sub.refused = undefined;
+      retry.stop();
+      for (const sub of subs.values()) sub.refused = undefined;
       pursue();
     },
     stop() {
-      for (const each of [retry, strikes]) each.stop();
-      struck.clear();
-      world.clearTimeout(renewal);
-      renewalDue = Number.POSITIVE_INFINITY;
-      unrenewed = false;
+      retry.stop();
+      retry.error = undefined;
+      world.clearTimeout(timer);
+      renewal = Number.POSITIVE_INFINITY;
       life.abort();
       life = new AbortController();
-      error = undefined;
-      for (const sub of host.subscriptions()) sub.asking = false;
+      for (const sub of subs.values()) sub.asking = false;
     },
   };
 }

@@ -29,31 +29,20 @@ export function normaliseActions(actions: Actions, registries: Registries): Row[
   const rows = given.map((row, index): Row => {
     const { on, run, otherwise, ...rest } = row ?? {};
     const normal: Row = { ...rest, on: list(on), run: list(run), otherwise: list(otherwise) };
-    const named = [...normal.run, ...normal.otherwise, ...list(row?.when), ...list(row?.onError)];
-    check(
-      normal.on.length > 0 && normal.on.every((action) => action && typeof action === 'string'),
-      index,
-      'on',
-      'name an action, or "*" for all',
-    );
-    check(normal.run.length > 0, index, 'run', 'give a function or the name of a registered callback');
-    for (const run of named) {
-      if (typeof run === 'function') continue;
-      check(
-        typeof run === 'string' && find(run, registries),
-        index,
-        'run',
-        DEV ? `no callback ${JSON.stringify(run)}; register it in "callbacks"` : String(run),
-      );
+    const check = (fits: unknown, field: string, fix: string | false): void => {
+      if (!fits) throw new TypeError(`actions[${index}].${field}${DEV ? `: ${fix}` : ''}`);
+    };
+    const isText = (value: unknown) => value && typeof value === 'string';
+    check(normal.on.length > 0 && normal.on.every(isText), 'on', DEV && 'name an action, or "*" for all');
+    check(normal.run.length > 0, 'run', DEV && 'give a function or the name of a registered callback');
+    for (const each of [...normal.run, ...normal.otherwise, ...list(rest.when), ...list(rest.onError)]) {
+      const fix = DEV && `no callback ${JSON.stringify(each)}; register it in "callbacks"`;
+      check(typeof each === 'function' || (typeof each === 'string' && find(each, registries)), 'run', fix);
     }
     return normal;
   });
   if (rows.length === 0) throw new TypeError(DEV ? 'actions: is empty; give at least one row, { on, run }' : 'actions');
   return rows;
-}
-
-function check(fits: unknown, index: number, field: string, fix: string): asserts fits {
-  if (!fits) throw new TypeError(DEV ? `actions[${index}].${field}: ${fix}` : `actions[${index}].${field}`);
 }
 
 function find(name: string, registries: Registries): CallbackRegistry[string] | undefined {

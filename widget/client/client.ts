@@ -2,40 +2,34 @@
  * Puts the client together: what the application wants (listeners), what the server says (links), and the status. Each
  * duty has a file of its own. No adapter is imported here.
  *
- * Over 300 lines, because what is left are the transitions between them (login, change of user, final errors, pause,
- * close), and each of those touches every one of the others: apart, they would be read side by side.
+ * About 300 lines long, because what is left are the transitions between them (login, change of user, final errors,
+ * pause, close), and each of those touches every one of the others: apart, they would be read side by side.
  */
 import { type Channel, channelOf } from '../../adapters/channel.js';
-import type { ClientAdapter, Interest } from '../../adapters/contract.js';
+import type { ClientAdapter } from '../../adapters/contract.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
-import type { Position } from '../../adapters/position.js';
+import { limited } from '../../adapters/limit.js';
 import type { AuthAnswer, ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
 import { createAccess } from './access.js';
-import { createRetry, RETRY } from './backoff.js';
+import { createRetry } from './backoff.js';
 import { createConnection } from './connection.js';
-import { createDelivery } from './delivery.js';
-import { DEV } from './dev.js';
-import { createEpochs } from './epochs.js';
-import { createHints } from './hints.js';
+import { type Core, isSettling, trim } from './core.js';
+import { guard } from './guard.js';
 import { createRequest, DEFAULT_URL, readJson } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
-import { createListener, type Listener, type ListenerHost } from './listener.js';
+import { createListener, type Listener } from './listener.js';
 import { readObject } from './object.js';
-import { createOwnChanges } from './own.js';
-import { createStatus } from './status.js';
-import { createSubscription, forgetAll, readFrom, type Subscription } from './subscriptions.js';
+import { createStatus, describe } from './status.js';
+import { createSubscription, forgetAll, hintsFor, newCursor, type Subscription } from './subscriptions.js';
 import type { Actions, ListenClient, ListenClientOptions } from './types.js';
-import { fullWorld, type Mark, pageStart } from './world.js';
+import { fullWorld, pageAge } from './world.js';
 
 /** How long a subscription stays after its last listener left, in milliseconds: a remount costs nothing. */
-export const LINGER = 1_000;
+const LINGER = 1_000;
 /** How long `/config` and `/auth` may take, in milliseconds: above the server's limit on an access question. */
 const ANSWER_LIMIT = 15_000;
-/** Until `/config` names it: how long the log keeps a notification, in milliseconds. */
-const RETENTION = 420_000;
-
-/** Since before every load. */
-const ALWAYS: Mark = { wall: Number.NEGATIVE_INFINITY, mono: Number.NEGATIVE_INFINITY };
+/** Epochs that are remembered: each is one restart of the log, within the life of one page. */
+const MAX_EPOCHS = 20;
 
 /**
  * The client without any adapter of its own.
@@ -47,16 +41,13 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   const lifecycle = options.lifecycle ?? pageLifecycle();
   const request = createRequest(options, world);
   const subs = new Map<Channel, Subscription>();
-  const hints = createHints(world, () => config?.retention ?? RETENTION);
-  const own = createOwnChanges(world, options.url ?? DEFAULT_URL);
-  const epochs = createEpochs(report);
-  let config: ConfigAnswer | undefined;
   /** Runs while `/config` is being asked. */
   let asking: AbortController | undefined;
-  /** Whose page this is, by keyed hashes. */
-  let me: Pick<HelloEvent, 'user' | 'session'> | undefined;
+  /** The log behind the newest answer, and those that were left. */
+  let epoch: string | undefined;
+  const formerEpochs = new Set<string>();
+  /** The timer of the end of the tick. */
   let tick: unknown;
-  let ticking = false;
   let paused = false;
   let closed = false;
   /** Nobody is logged in. */
@@ -64,104 +55,61 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   /** Trying again cannot help. */
   let fatal: ListenError | undefined;
   let unwatch: (() => void) | undefined;
-  let warned: string | undefined;
 
-  function report(error: unknown): void {
-    try {
-      if (options.onError) options.onError(error);
-      else console.error(error);
-    } catch (second) {
-      console.error(second);
-    }
-  }
-
-  const listenerHost: ListenerHost = {
+  const core: Core = {
     world,
     options,
-    own,
-    started: pageStart(world, options.world?.now !== undefined),
+    started: world.clock() - pageAge(world, options.world?.now !== undefined),
     visible: lifecycle.visible,
-    isMe: (hashes) => hashes.some((hash) => hash === me?.user || hash === me?.session),
     report,
+    subs,
+    hints: new Map(),
+    requests: new Map(),
+    config: undefined,
+    me: undefined,
+    own: newCursor(),
+    spread: 0,
+    changed,
+    fault,
+    refuse,
+    reauthorise: (given) => access.reauthorise(given),
   };
+  const login = createRetry(core, restart);
+  const access = createAccess(core, (body, signal) => ask<AuthAnswer>('auth', body, signal), meetEpoch);
+  const connection = createConnection(core, adapters, request, hello, () => {
+    // A channel that was given up before `ready` has a grant that is not good.
+    if (!isSettling(core)) access.retry.failures = 0;
+    login.failures = 0;
+  });
+  const status = createStatus(
+    () =>
+      describe(
+        connection,
+        access.retry,
+        paused || closed || out ? 'disconnected' : fatal ? 'failed' : subs.size === 0 ? 'initial' : undefined,
+        out ?? fatal,
+        [...subs.values()].some((sub) => !sub.refused && sub.listeners.size > 0 && !isCovered(sub)),
+        core.config?.provider,
+      ),
+    report,
+  );
+
+  function report(error: unknown): void {
+    guard(console.error, () => (options.onError ?? console.error)(error));
+  }
 
   const listeners = (): Listener[] => [...subs.values()].flatMap((sub) => [...sub.listeners]);
 
-  const bounds = () => config?.retry ?? RETRY;
-  const login = createRetry(world, bounds, restart);
-
-  const access = createAccess({
-    world,
-    bounds,
-    subscriptions: () => subs.values(),
-    ask: (body, signal) => ask<AuthAnswer>('auth', body, signal),
-    changed(answer) {
-      epochs(answer?.epoch);
-      changed();
-    },
-    refused: refuse,
-    fault,
-  });
-
-  const connection = createConnection({
-    world,
-    adapters,
-    request,
-    config: () => config,
-    interest,
-    again: ({ interest: { grants }, covers }) => ({
-      grants,
-      channels: Object.fromEntries([...covers].map(([channel, sub]) => [channel, readFrom(sub)])),
-      own: delivery.own ?? null,
-    }),
-    covers: ({ channels }) =>
-      new Map(Object.keys(channels).map((channel) => [channel, subs.get(channel) as Subscription])),
-    settling,
-    hello,
-    event: (live, event, id) => delivery.event(live, event, id),
-    missing,
-    stale() {
-      config = undefined;
-    },
-    fault,
-    changed,
-  });
-
-  const delivery = createDelivery({
-    world,
-    subs,
-    hints,
-    refuse,
-    reauthorise: access.reauthorise,
-    ready() {
-      // A channel that was given up before `ready` has a grant that is not good.
-      if (!settling()) access.settled();
-      login.reset();
-    },
-    changed,
-  });
-
-  const status = createStatus(
-    () => ({
-      wanted: subs.size > 0,
-      stopped: paused || closed,
-      out,
-      fatal,
-      connection,
-      access,
-      uncovered: [...subs.values()].some((sub) => !sub.refused && sub.listeners.size > 0 && !isCovered(sub)),
-      configured: config?.provider,
-    }),
-    report,
-  );
+  function isCovered(sub: Subscription): boolean {
+    return connection.current()?.covers.get(sub.channel) === sub;
+  }
 
   /** Something changed: the status at once, the traffic at the end of the tick, so that a tick's changes go as one. */
   function changed(): void {
     status.update();
-    if (ticking || closed) return;
-    ticking = true;
-    tick = world.setTimeout(() => {
-      ticking = false;
+    if (closed) return;
+    tick ??= world.setTimeout(() => {
+      tick = undefined;
       pursue();
     }, 0);
   }
@@ -175,7 +123,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       connection.distrust(what === 'wake');
     });
     access.pursue();
-    if (!config) void askConfig();
+    if (!core.config && !asking && connection.retry.at === undefined) void askConfig();
     connection.pursue();
     status.update();
   }
@@ -184,7 +132,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function shut(): void {
     halt();
     unwatch?.();
-    delivery.forgetOwn();
+    core.own = newCursor();
     unwatch = out = fatal = undefined;
     status.update();
   }
@@ -198,63 +146,26 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     access.stop();
   }
 
-  async function ask<Answer>(route: 'config' | 'auth', body: object | undefined, signal: AbortSignal): Promise<Answer> {
-    const limit = new AbortController();
-    const abort = () => limit.abort();
-    signal.addEventListener('abort', abort);
-    const timer = world.setTimeout(abort, ANSWER_LIMIT);
-    try {
-      return (await readJson(await request(route, body, limit.signal))) as Answer;
-    } finally {
-      world.clearTimeout(timer);
-      signal.removeEventListener('abort', abort);
-    }
+  function ask<Answer>(route: 'config' | 'auth', body: object | undefined, life: AbortSignal): Promise<Answer> {
+    return limited(world, life, ANSWER_LIMIT, async (signal) => readJson(await request(route, body, signal)));
   }
 
   async function askConfig(): Promise<void> {
-    if (asking || connection.retryAt !== undefined) return;
     asking = new AbortController();
     const { signal } = asking;
     try {
       const answer = await ask<ConfigAnswer>('config', undefined, signal);
       if (signal.aborted) return;
-      if (typeof answer.user !== 'string' || !(answer.heartbeat > 0))
-        throw new ListenError('protocol', 'config: not an answer of ours');
+      if (!answer.heartbeat) throw new ListenError('protocol', 'config: not an answer of ours');
       asking = undefined;
-      epochs(answer.epoch);
-      if (me && me.user !== answer.user) changeUser();
-      config = answer;
-      me = answer;
+      meet(answer);
+      core.config = answer;
       changed();
     } catch (error) {
       if (signal.aborted) return;
       asking = undefined;
       connection.failed(error as ListenError);
     }
-  }
-
-  /** What a link shall cover: everything granted. None while nothing is, unless all there is was refused. */
-  function interest(): Interest | undefined {
-    const channels: Record<Channel, Position | null> = {};
-    const grants = new Set<string>();
-    let open = false;
-    for (const sub of subs.values()) {
-      if (sub.grant) {
-        grants.add(sub.grant.token);
-        channels[sub.channel] = readFrom(sub);
-      } else open ||= !sub.refused;
-    }
-    if (grants.size === 0 && open) return undefined;
-    return { channels, grants: [...grants], own: delivery.own ?? null };
-  }
-
-  /** Whether grants are missing that may still come. */
-  function settling(): boolean {
-    return [...subs.values()].some((sub) => !sub.grant && !sub.refused);
-  }
-
-  function isCovered(sub: Subscription): boolean {
-    return connection.current?.covers.get(sub.channel) === sub;
   }
 
   /** Sorts out an error: `true` when trying again by itself can help. */
@@ -277,25 +188,20 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function logout(error: ListenError): void {
     out = error;
     halt();
-    config = undefined;
+    core.config = undefined;
     status.update();
     const { onUnauthenticated } = options;
     if (!onUnauthenticated) return;
-    void (async () => {
-      try {
-        await onUnauthenticated();
-        // A login that changed nothing must not be asked for in a loop: the wait grows until a link is ready.
-        if (out === error) login.later();
-      } catch (cause) {
-        report(cause);
-      }
-    })();
+    (async () => onUnauthenticated())().then(() => {
+      // A login that changed nothing must not be asked for in a loop: the wait grows until a link is ready.
+      if (out === error) login.later();
+    }, report);
   }
 
   /** Asks everything again; positions, and what listeners hold, stay. */
   function restart(): void {
     paused = false;
-    out = fatal = config = undefined;
+    out = fatal = core.config = undefined;
     asking?.abort();
     asking = undefined;
     login.stop();
@@ -303,33 +209,38 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     access.again();
   }
 
-  function hello({ user, session, epoch, spread: window }: HelloEvent): boolean {
-    epochs(epoch);
-    delivery.spreadOver(window);
-    if (!me || me.user === user) {
-      me = { user, ...(session !== undefined && { session }) };
-      return true;
-    }
-    changeUser();
-    config = undefined;
-    me = { user, ...(session !== undefined && { session }) };
+  function hello(event: HelloEvent): void {
+    const { user } = core.me ?? event;
+    meet(event);
+    if (event.user === user) return;
+    core.config = undefined;
     changed();
-    return false;
   }
 
-  /** Nothing of the former user may stay: no grant, position, addressed hint or refusal; and what is shown is not theirs. */
-  function changeUser(): void {
+  /** Learns whose page this is, and behind which log. */
+  function meet(answer: HelloEvent | ConfigAnswer): void {
+    const former = core.me;
+    meetEpoch(answer.epoch);
+    core.me = answer;
+    if (!former || former.user === answer.user) return;
+    // Nothing of the former user may stay: no grant, position, addressed hint or refusal.
     halt();
-    hints.clear();
-    delivery.forgetOwn();
-    for (const sub of subs.values()) {
-      forgetAll(sub);
-      for (const listener of sub.listeners) listener.resync(0);
-    }
+    core.hints.clear();
+    core.own = newCursor();
+    for (const sub of subs.values()) forgetAll(sub);
+  }
+
+  /** A log that was left and comes again means two servers that never hear each other. */
+  function meetEpoch(met: string): void {
+    if (met === epoch) return;
+    if (formerEpochs.delete(met)) report(new ListenError('split', 'two servers answer in turn, each with its own log'));
+    if (epoch) formerEpochs.add(epoch);
+    epoch = met;
+    trim(formerEpochs, MAX_EPOCHS);
   }
 
   function refuse(sub: Subscription): void {
-    const error = new ListenError('refused', 'this user may not listen to this object, or it does not exist');
+    const error = new ListenError('refused', 'not allowed, or it does not exist');
     sub.refused = error;
     sub.grant = undefined;
     for (const listener of [...sub.listeners]) {
@@ -339,27 +250,13 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     report(error);
   }
 
-  function missing(provider: string): void {
-    if (warned === provider) return;
-    warned = provider;
-    report(
-      new ListenError(
-        'configuration',
-        DEV
-          ? `the server is configured for "${provider}", which this page does not have; it uses ${adapters[0]?.name}. Add it: ` +
-              `import { ${provider} } from 'notify-listen/adapters/${provider}/client', adapters: [${provider}()]`
-          : `no adapter ${provider}`,
-      ),
-    );
-  }
-
   return {
     listen(object, actions, given = {}) {
       const checked = readObject(object);
       const channel = channelOf(checked);
       const sub = subs.get(channel) ?? createSubscription(channel, checked);
       const listener = createListener(
-        listenerHost,
+        core,
         checked,
         actions as Actions,
         given,
@@ -383,15 +280,19 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       // Asking again is what a remount is for.
       sub.refused = undefined;
       if (fatal) restart();
-      const addressed = hints.of(checked.entity, checked.id);
-      if (addressed.size > 0) listener.race({ latest: addressed, known: ALWAYS, since: given.position });
+      // What was addressed to this page says nothing of the rest of the past.
+      listener.race([hintsFor(core, checked.entity, checked.id), Number.NEGATIVE_INFINITY, given.position]);
       if (isCovered(sub)) listener.settle(sub);
       changed();
       return listener.face;
     },
     status: status.get,
     onStatus: status.watch,
-    fetch: own.fetch,
+    async fetch(input, init) {
+      // Without its chunk nothing is marked: the echo then runs, which is safe.
+      const own = await import('./own.js').catch(() => undefined);
+      return own ? own.markedFetch(core, options.url ?? DEFAULT_URL, input, init) : world.fetch(input, init);
+    },
     pause() {
       if (closed) return;
       paused = true;
@@ -404,8 +305,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       changed();
     },
     reconnect() {
-      if (closed) return;
-      restart();
+      if (!closed) restart();
     },
     close() {
       if (closed) return;
@@ -414,7 +314,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       for (const listener of listeners()) listener.face.close();
       for (const sub of subs.values()) world.clearTimeout(sub.linger);
       subs.clear();
-      hints.clear();
+      core.hints.clear();
       shut();
     },
   };

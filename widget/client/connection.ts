@@ -1,22 +1,16 @@
 /**
  * The connection: one current link and at most one opening link beside it, their watchdog, waits and ends. It knows
- * nothing of listeners; what a link carries goes to its host. States and races are in docs/client.md.
+ * nothing of listeners; what a link carries goes to `deliver`. States and races are in docs/client.md.
  */
-import type { ClientAdapter, Interest, Link, LinkHost, Via, World } from '../../adapters/contract.js';
+import type { ClientAdapter, Interest, Link, LinkHost, Via } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import type { Position } from '../../adapters/position.js';
 import type { ConfigAnswer, HelloEvent, ServerEvent } from '../../adapters/protocol.js';
-import { createRetry, RETRY } from './backoff.js';
-import type { Subscription } from './subscriptions.js';
-import { longest, type Mark, mark } from './world.js';
-
-/** Whether a link covers all of a set. */
-const isWithin = ({ channels, grants }: Interest, { covers, interest }: Live): boolean =>
-  Object.keys(channels).every((channel) => covers.has(channel)) &&
-  grants.every((grant) => interest.grants.includes(grant));
-
-/** How long a link may be silent. */
-const limit = ({ via, heartbeat }: Held): number => Math.max(2 * heartbeat + 5_000, via === 'poll' ? POLL_SILENCE : 0);
+import { createRetry, type Retry } from './backoff.js';
+import { type Core, isSettling } from './core.js';
+import { deliver } from './delivery.js';
+import { DEV } from './dev.js';
+import { readFrom, type Subscription } from './subscriptions.js';
 
 /** How often the watchdog looks, in milliseconds. One timer for each page that listens. */
 const LOOK = 5_000;
@@ -38,44 +32,25 @@ export interface Live {
   readonly interest: Interest;
   /** Resyncs that it has told. */
   readonly resynced: Set<Subscription>;
+  readonly key: string;
+  link?: Link;
+  /** When anything came last, on the clock of the world. */
+  heard: number;
+  heartbeat: number;
+  via: Via;
   ready: boolean;
-}
-
-export interface ConnectionHost {
-  readonly world: World;
-  readonly adapters: readonly ClientAdapter[];
-  readonly request: LinkHost['request'];
-  config(): ConfigAnswer | undefined;
-  /** What should be listened to; `undefined` while there is nothing to open a link for. */
-  interest(): Interest | undefined;
-  covers(interest: Interest): Map<string, Subscription>;
-  /** The set of a link, with the positions as they are now. */
-  again(live: Live): Interest;
-  /** Grants are being asked for: a set that only shrinks may wait for the answer. */
-  settling(): boolean;
-  /** `false`: the link belongs to another user and was dropped. */
-  hello(event: HelloEvent): boolean;
-  event(live: Live, event: ServerEvent, id: Position | undefined): void;
-  /** An adapter that is configured but not registered. */
-  missing(provider: string): void;
-  /** Too many failures: the configuration must be asked again. */
-  stale(): void;
-  fault(error: ListenError): boolean;
-  changed(): void;
+  ended: boolean;
 }
 
 export interface Connection {
-  readonly current: Live | undefined;
-  readonly opening: boolean;
-  readonly via: Via | undefined;
-  readonly degraded: boolean;
-  readonly error: ListenError | undefined;
-  readonly retryAt: number | undefined;
+  current(): Live | undefined;
+  degraded(): boolean;
   /** Once connected, or failed: from then on it is `reconnecting`. */
-  readonly tried: boolean;
+  tried(): boolean;
+  readonly retry: Retry;
   /** Opens a link if the wanted set is not that of the current one. */
   pursue(): void;
-  /** Counts a failure that happened before a link could be opened. */
+  /** Counts a failure, also one that happened before a link could be opened. */
   failed(error: ListenError): void;
   /** The link may have died unnoticed: opens another beside it, and tries now what waits. */
   distrust(force: boolean): void;
@@ -83,74 +58,86 @@ export interface Connection {
   stop(): void;
 }
 
-/** The state of a link that only this file sees. */
-interface Held extends Live {
-  readonly key: string;
-  link: Link | undefined;
-  heard: Mark;
-  heartbeat: number;
-  via: Via;
-  ended: boolean;
-}
-
-export function createConnection(host: ConnectionHost): Connection {
-  const { world } = host;
-  const retry = createRetry(
-    world,
-    () => host.config()?.retry ?? RETRY,
-    () => host.changed(),
-  );
-  let current: Held | undefined;
-  let opening: Held | undefined;
+/**
+ * @param hello may end the link, when it is another user's
+ * @param ready a link became ready, and its listeners know
+ */
+export function createConnection(
+  core: Core,
+  adapters: readonly ClientAdapter[],
+  request: LinkHost['request'],
+  hello: (event: HelloEvent) => void,
+  ready: () => void,
+): Connection {
+  const { world } = core;
+  const retry = createRetry(core, core.changed);
+  let current: Live | undefined;
+  let opening: Live | undefined;
   let distrusted = false;
-  let degradedSince: Mark | undefined;
-  let error: ListenError | undefined;
+  let degradedSince: number | undefined;
   let tried = false;
   let looking: unknown;
   /** Looks for another node after a random wait. */
   let elsewhere: unknown;
-  let looked = mark(world);
+  /** How far the clock of the world was ahead of the monotonic one. */
+  let ahead = world.clock() - world.monotonic();
+  /** The adapter that was missed last, so that it is reported once. */
+  let missed: string | undefined;
 
+  /** What a link shall cover: everything granted. No link while nothing is, unless all there is was refused. */
   function pursue(): void {
-    const config = host.config();
+    const { config, subs } = core;
     if (!config || opening || retry.at !== undefined) return;
-    const interest = host.interest();
-    if (!interest) return;
-    const key = JSON.stringify([interest.grants, Object.keys(interest.channels)]);
-    if (current && !distrusted && (current.key === key || (host.settling() && isWithin(interest, current)))) return;
-    open(config, interest, key);
+    const covers = new Map([...subs].filter(([, sub]) => sub.grant));
+    const grants = [...new Set([...covers.values()].map((sub) => sub.grant?.token as string))];
+    const settling = isSettling(core);
+    if (settling && grants.length === 0) return;
+    const key = JSON.stringify([grants, ...covers.keys()]);
+    const held = current;
+    // A set that only shrinks may wait for the grants that are being asked for.
+    const enough =
+      held &&
+      !distrusted &&
+      (held.key === key ||
+        (settling &&
+          [...covers.keys()].every((channel) => held.covers.has(channel)) &&
+          grants.every((grant) => held.interest.grants.includes(grant))));
+    if (!enough) open(config, covers, grants, key);
   }
 
-  function open(config: ConfigAnswer, interest: Interest, key: string): void {
-    const named = host.adapters.find(({ name }) => name === config.provider);
-    if (!named) host.missing(config.provider);
-    const adapter = named ?? (host.adapters[0] as ClientAdapter);
-    const held: Held = {
-      covers: host.covers(interest),
-      interest,
+  function open(config: ConfigAnswer, covers: Live['covers'], grants: readonly string[], key: string): void {
+    /** The set, with the positions as they are now. */
+    const interest = (): Interest => ({
+      grants,
+      channels: Object.fromEntries([...covers].map(([channel, sub]) => [channel, readFrom(sub)])),
+      own: core.own.position ?? null,
+    });
+    const adapter = adapterFor(config.provider);
+    const held: Live = {
+      covers,
+      interest: interest(),
       resynced: new Set(),
-      ready: false,
       key,
-      link: undefined,
-      heard: mark(world),
+      heard: world.clock(),
       heartbeat: config.heartbeat,
       via: adapter.name,
+      ready: false,
       ended: false,
     };
     opening = held;
     look();
-    const link = adapter.open(interest, {
+    const link = adapter.open(held.interest, {
       config,
       world,
-      request: host.request,
-      alive: () => {
-        held.heard = mark(world);
+      request,
+      interest,
+      alive() {
+        held.heard = world.clock();
       },
-      interest: () => host.again(held),
       event: (event, id) => heard(held, event, id),
       via(via) {
         held.via = via;
-        host.changed();
+        core.changed();
       },
       down: (cause) => down(held, cause),
     });
@@ -159,57 +146,77 @@ export function createConnection(host: ConnectionHost): Connection {
     else held.link = link;
   }
 
-  function heard(held: Held, event: ServerEvent, id: Position | undefined): void {
-    if (held.ended) return;
-    held.heard = mark(world);
-    if (event.type === 'hello') {
-      if (event.heartbeat > 0) held.heartbeat = event.heartbeat;
-      if (!host.hello(event)) return;
+  function adapterFor(provider: string): ClientAdapter {
+    const named = adapters.find(({ name }) => name === provider);
+    const [fallback] = adapters as [ClientAdapter];
+    if (!named && missed !== provider) {
+      missed = provider;
+      const help = DEV
+        ? `the server is configured for "${provider}", which this page does not have; it uses ${fallback.name}. Add it: ` +
+          `import { ${provider} } from 'notify-listen/adapters/${provider}/client', adapters: [${provider}()]`
+        : `no adapter ${provider}`;
+      core.report(new ListenError('configuration', help));
     }
-    if (event.type === 'heartbeat') degrade(held, event.degraded === true);
-    if (event.type === 'ready') {
+    return named ?? fallback;
+  }
+
+  function heard(held: Live, event: ServerEvent, id: Position | undefined): void {
+    const { type } = event;
+    if (held.ended) return;
+    held.heard = world.clock();
+    if (type === 'hello') {
+      held.heartbeat = event.heartbeat;
+      hello(event);
+      if (held.ended) return;
+    }
+    if (type === 'hello' || type === 'heartbeat') core.spread = event.spread;
+    if (type === 'heartbeat' && held === current) {
+      if (event.degraded) degradedSince ??= world.clock();
+      // It speaks and proves its tail: whatever made us doubt is over.
+      else trust();
+    }
+    if (type === 'ready') {
       held.ready = true;
       if (held === opening) {
         // In one turn: both at once could only repeat, none at all could miss.
         if (current) end(current);
         current = held;
         opening = undefined;
-        distrusted = false;
-        degradedSince = undefined;
+        trust();
       }
-      error = undefined;
       tried = true;
       // Not at opening or `hello`: a server that greets and hangs up would be asked again without a pause.
-      retry.stop();
-      retry.reset();
+      reset();
     }
-    host.event(held, event, id);
-    if (event.type === 'goodbye') {
+    deliver(core, held, event, id);
+    if (type === 'ready') ready();
+    if (type === 'goodbye') {
       end(held);
       tried = true;
-      retry.after(world.random() * Math.max(0, event.within || 0));
+      retry.after(world.random() * event.within);
     }
-    if (event.type === 'ready' || event.type === 'heartbeat' || event.type === 'goodbye') host.changed();
+    if (type === 'ready' || type === 'heartbeat' || type === 'goodbye') core.changed();
   }
 
-  function degrade(held: Held, degraded: boolean): void {
-    if (held !== current) return;
-    if (degraded) degradedSince ??= mark(world);
-    else {
-      // It speaks and proves its tail: whatever made us doubt is over.
-      degradedSince = undefined;
-      distrusted = false;
-    }
+  function trust(): void {
+    degradedSince = undefined;
+    distrusted = false;
   }
 
-  function end(held: Held): void {
+  function reset(): void {
+    retry.stop();
+    retry.failures = 0;
+    retry.error = undefined;
+  }
+
+  function end(held: Live): void {
     if (held === current) current = undefined;
     if (held === opening) opening = undefined;
     held.ended = true;
     held.link?.close();
   }
 
-  function down(held: Held, cause: ListenError): void {
+  function down(held: Live, cause: ListenError): void {
     if (held.ended) return;
     end(held);
     failed(cause);
@@ -217,12 +224,11 @@ export function createConnection(host: ConnectionHost): Connection {
 
   function failed(cause: ListenError): void {
     tried = true;
-    if (host.fault(cause)) {
-      error = cause;
+    if (core.fault(cause)) {
       retry.later(cause);
-      if (retry.failures % STALE_CONFIG === 0) host.stale();
+      if (retry.failures % STALE_CONFIG === 0) core.config = undefined;
     }
-    host.changed();
+    core.changed();
   }
 
   function distrust(): void {
@@ -230,65 +236,49 @@ export function createConnection(host: ConnectionHost): Connection {
     // One that was opening may be as dead as the current one.
     if (opening) end(opening);
     retry.stop();
-    host.changed();
+    core.changed();
   }
 
   /** The watchdog. Timers may come late or never (a sleeping machine), so each look compares clocks. */
   function look(): void {
     world.clearTimeout(looking);
     looking = world.setTimeout(look, LOOK);
-    const jumped = world.now() - looked.wall - (world.monotonic() - looked.mono) > JUMP;
-    looked = mark(world);
+    const now = world.clock();
+    const former = ahead;
+    ahead = now - world.monotonic();
     for (const held of [current, opening]) {
-      if (held && longest(world, held.heard) > limit(held)) down(held, new ListenError('network', 'nothing was heard'));
+      if (held && now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0))
+        down(held, new ListenError('network', 'nothing was heard'));
     }
-    if (jumped && (current || opening || retry.at !== undefined)) distrust();
-    if (degradedSince && longest(world, degradedSince) > DEGRADED) {
-      degradedSince = mark(world);
+    if (ahead - former > JUMP && (current || opening || retry.at !== undefined)) distrust();
+    if (degradedSince !== undefined && now - degradedSince > DEGRADED) {
+      degradedSince = now;
       world.clearTimeout(elsewhere);
       elsewhere = world.setTimeout(() => {
         distrusted = degradedSince !== undefined;
-        host.changed();
+        core.changed();
       }, world.random() * DEGRADED);
     }
   }
 
   return {
-    get current() {
-      return current;
-    },
-    get opening() {
-      return opening !== undefined;
-    },
-    get via() {
-      return current?.via;
-    },
-    get degraded() {
-      return degradedSince !== undefined;
-    },
-    get error() {
-      return error;
-    },
-    get retryAt() {
-      return retry.at;
-    },
-    get tried() {
-      return tried;
-    },
+    current: () => current,
+    degraded: () => degradedSince !== undefined,
+    tried: () => tried,
+    retry,
     pursue,
     failed,
     distrust(force) {
-      if (force || !current || opening || longest(world, current.heard) >= FRESH) distrust();
+      if (force || !current || opening || world.clock() - current.heard >= FRESH) distrust();
     },
     stop() {
-      retry.stop();
-      retry.reset();
+      reset();
       world.clearTimeout(looking);
       world.clearTimeout(elsewhere);
       if (opening) end(opening);
       if (current) end(current);
-      degradedSince = error = undefined;
-      distrusted = tried = false;
+      trust();
+      tried = false;
     },
   };
 }

@@ -1,143 +1,90 @@
 /** Hands what a link carries to the subscriptions that it covers: notifications, resyncs, `ready`, and positions. */
-import { type Channel, channelOf } from '../../adapters/channel.js';
-import type { World } from '../../adapters/contract.js';
-import { parseNotification } from '../../adapters/notification.js';
-import type { Position } from '../../adapters/position.js';
-import type { ServerEvent } from '../../adapters/protocol.js';
+import { epochOf, type Position } from '../../adapters/position.js';
+import type { ReadyEvent, ServerEvent, WireNotification } from '../../adapters/protocol.js';
 import type { Live } from './connection.js';
-import type { Hints } from './hints.js';
-import { moveTo, otherEpoch, reduce, remember, rememberLatest, type Subscription, see } from './subscriptions.js';
-import { mark } from './world.js';
+import type { Core } from './core.js';
+import { keepHint, moveTo, reduce, remember, rememberLatest, type Subscription, see } from './subscriptions.js';
 
-export interface DeliveryHost {
-  readonly world: World;
-  readonly subs: ReadonlyMap<Channel, Subscription>;
-  readonly hints: Hints;
-  refuse(sub: Subscription): void;
-  reauthorise(subs: readonly Subscription[]): void;
-  /** A link became ready, and its listeners know. */
-  ready(): void;
-  changed(): void;
-}
-
-export interface Delivery {
-  /** Up to where the user's and the session's own channels were read. */
-  readonly own: Position | undefined;
-  event(live: Live, event: ServerEvent, id: Position | undefined): void;
-  /** The window for refreshes after a resync, in milliseconds. */
-  spreadOver(window: number): void;
-  /** Nobody listens, or another user does: the own channels are read from now on. */
-  forgetOwn(): void;
-}
-
-export function createDelivery(host: DeliveryHost): Delivery {
-  const { world, subs, hints } = host;
-  let ownPosition: Position | undefined;
-  let ownSeen: Position | undefined;
-  let spread = 0;
-
-  function spreadOver(window: number): void {
-    spread = window > 0 ? window : 0;
-  }
-
-  function event(live: Live, event: ServerEvent, id: Position | undefined): void {
-    const named = (channels: readonly Channel[]) => channels.flatMap((channel) => live.covers.get(channel) ?? []);
-    switch (event.type) {
-      case 'notification':
-        receive(live, event.notification);
-        break;
-      case 'resync':
-        if (event.channels) for (const sub of named(event.channels)) resync(sub, live);
-        else for (const sub of subs.values()) resyncAny(sub, live);
-        break;
-      case 'refused':
-      case 'reauthorise': {
-        const subs = named(event.channels);
+/** Takes one event of a link. `id`: everything up to it was delivered before. */
+export function deliver(core: Core, live: Live, event: ServerEvent, id: Position | undefined): void {
+  const { covers } = live;
+  let position = id;
+  switch (event.type) {
+    case 'notification':
+      receive(core, live, event.notification);
+      break;
+    case 'resync':
+    case 'refused':
+    case 'reauthorise': {
+      const named = event.channels?.flatMap((channel) => covers.get(channel) ?? []);
+      if (event.type === 'resync') {
+        if (named) for (const sub of named) resync(core, live, sub);
+        else resyncAll(core, live);
+      } else if (named) {
         // In this turn: no id that follows may move their positions.
-        for (const { channel } of subs) live.covers.delete(channel);
-        if (event.type === 'reauthorise') host.reauthorise(subs);
-        else for (const sub of subs) host.refuse(sub);
-        host.changed();
-        break;
+        for (const { channel } of named) covers.delete(channel);
+        if (event.type === 'refused') named.forEach(core.refuse);
+        else core.reauthorise(named);
+        core.changed();
       }
-      case 'ready':
-        ready(live, event);
-        break;
-      case 'heartbeat':
-        spreadOver(event.spread);
+      break;
     }
-    const position = event.type === 'heartbeat' ? event.position : id;
-    if (live.ready && position) move(live, position);
+    case 'ready':
+      ready(core, live, event);
+      position = event.position;
+      break;
+    case 'heartbeat':
+      position = event.position;
   }
+  if (live.ready && position) for (const cursor of [core.own, ...covers.values()]) moveTo(cursor, position);
+}
 
-  function move(live: Live, position: Position): void {
-    for (const sub of live.covers.values()) sub.position = moveTo(position, sub.position);
-    ownPosition = moveTo(position, ownPosition);
+function ready(core: Core, live: Live, { position, known, latest }: ReadyEvent): void {
+  for (const [channel, sub] of live.covers) {
+    // A server that changed its log must say so; if it did not, nobody may go on as if nothing had been missed.
+    const changed = sub.position && epochOf(sub.position) !== epochOf(position);
+    if ((sub.lost || changed) && !live.resynced.has(sub)) resync(core, live, sub);
+    sub.lost = false;
+    sub.known ??= core.world.clock() - known;
+    // What was asked for was replayed, unless the server could not.
+    sub.since ??= (!live.resynced.has(sub) && live.interest.channels[channel]) || position;
+    rememberLatest(core.world, sub, latest[channel]);
+    for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
   }
+}
 
-  function ready(live: Live, { position, known, latest }: Extract<ServerEvent, { type: 'ready' }>): void {
-    for (const [channel, sub] of live.covers) {
-      // A server that changed its log must say so; if it did not, nobody may go on as if nothing had been missed.
-      if ((sub.lost || otherEpoch(position, sub.position)) && !live.resynced.has(sub)) resync(sub, live);
-      sub.lost = false;
-      sub.known ??= mark(world, known > 0 ? known : 0);
-      // What was asked for was replayed, unless the server could not.
-      sub.since ??= (!live.resynced.has(sub) && live.interest.channels[channel]) || position;
-      if (latest?.[channel]) rememberLatest(world, sub, latest[channel]);
-      for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
-    }
-    move(live, position);
-    host.ready();
-  }
+function resync({ world, spread }: Core, live: Live, sub: Subscription): void {
+  live.resynced.add(sub);
+  // What happened before is no longer known: a listener that loaded before now refreshes when it attaches.
+  sub.known = world.clock();
+  sub.since = undefined;
+  for (const listener of [...sub.listeners]) listener.resync(spread);
+}
 
-  /** A channel that is to be covered again is told then, once; a refused one is told now, for what is addressed. */
-  function resyncAny(sub: Subscription, live: Live): void {
-    if (sub.refused || live.covers.get(sub.channel) === sub) resync(sub, live);
+/** A channel that is to be covered again is told then, once; a refused one is told now, for what is addressed. */
+function resyncAll(core: Core, live: Live): void {
+  for (const sub of core.subs.values()) {
+    if (sub.refused || live.covers.get(sub.channel) === sub) resync(core, live, sub);
     else sub.lost = sub.position !== undefined;
   }
+}
 
-  function resync(sub: Subscription, live: Live): void {
-    live.resynced.add(sub);
-    // What happened before is no longer known: a listener that loaded before now refreshes when it attaches.
-    sub.known = mark(world);
-    sub.since = undefined;
-    for (const listener of [...sub.listeners]) listener.resync(spread);
+/** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */
+function receive(core: Core, live: Live, full: WireNotification): void {
+  const { world, subs } = core;
+  const { entity, id, position, to, changedDate } = full;
+  if (to) {
+    if (!see(core.own, position)) return;
+    keepHint(core, full);
   }
-
-  /** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */
-  function receive(live: Live, wire: unknown): void {
-    const full = parseNotification(wire);
-    if (!full) return;
-    const { entity, id, position, to, changedDate } = full;
-    if (to) {
-      if (ownSeen && moveTo(position, ownSeen) === ownSeen) return;
-      ownSeen = position;
-      hints.add(full);
-    }
-    const reduced = reduce(full);
-    const list = channelOf({ entity });
-    const everyObject = id === undefined && changedDate !== undefined;
-    const concerned = everyObject
-      ? [...subs.values()].filter((sub) => sub.entity === entity)
-      : [subs.get(list), subs.get(channelOf(full))];
-    for (const sub of new Set(concerned)) {
-      // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
-      if (!sub || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position)))) continue;
-      const form = sub.id === undefined ? reduced : full;
-      remember(world, sub, form);
-      // Those that still wait for the load race find it there.
-      for (const listener of [...sub.listeners]) if (to || !listener.pending) listener.receive(form);
-    }
+  const everyObject = id === undefined && changedDate !== undefined;
+  for (const sub of [...subs.values()]) {
+    const concerned = sub.entity === entity && (everyObject || sub.id === undefined || sub.id === id);
+    // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
+    if (!concerned || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position)))) continue;
+    const form = sub.id === undefined ? reduce(full) : full;
+    remember(world, sub, form);
+    // Those that still wait for the load race find it there.
+    for (const listener of [...sub.listeners]) if (to || !listener.pending) listener.receive(form);
   }
-
-  return {
-    get own() {
-      return ownPosition;
-    },
-    event,
-    spreadOver,
-    forgetOwn() {
-      ownPosition = ownSeen = undefined;
-    },
-  };
 }

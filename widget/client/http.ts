@@ -1,7 +1,7 @@
 /** Requests to the server's routes: address, headers, credentials, and what an answer means. */
 import type { LinkHost, World } from '../../adapters/contract.js';
-import { type ErrorCode, ListenError } from '../../adapters/errors.js';
-import { PROTOCOL_VERSION } from '../../adapters/protocol.js';
+import { ListenError } from '../../adapters/errors.js';
+import { type ErrorAnswer, PROTOCOL_VERSION } from '../../adapters/protocol.js';
 import type { ListenClientOptions } from './types.js';
 
 export const DEFAULT_URL = '/notify-listen';
@@ -33,8 +33,8 @@ export function createRequest(options: ListenClientOptions, world: World): LinkH
       throw new ListenError('network', `${route}: no answer`, { cause });
     }
     if (response.ok) return response;
-    const answer = await readJson(response).catch(() => ({}));
-    const { code, message } = (answer as { error?: { code?: ErrorCode; message?: string } }).error ?? {};
+    const answer: Partial<ErrorAnswer> = await readJson<ErrorAnswer>(response).catch(() => ({}));
+    const { code, message } = answer.error ?? {};
     const seconds = Number(response.headers.get('retry-after'));
     throw new ListenError(code ?? 'protocol', message ?? `${route}: status ${response.status}`, {
       retryAfter: seconds > 0 ? seconds * 1_000 : undefined,
@@ -43,12 +43,9 @@ export function createRequest(options: ListenClientOptions, world: World): LinkH
 }
 
 /** The JSON object of an answer. Rejects with `protocol` for anything else. */
-export async function readJson(response: Response): Promise<object> {
-  try {
-    const value: unknown = await response.json();
-    if (typeof value === 'object' && value) return value;
-  } catch {
-    // An empty body, a page of HTML, a body that was cut: all the same from here.
-  }
+export async function readJson<Answer>(response: Response): Promise<Answer> {
+  // An empty body, a page of HTML, a body that was cut: all the same from here.
+  const value: unknown = await response.json().catch(() => undefined);
+  if (typeof value === 'object' && value) return value as Answer;
   throw new ListenError('protocol', 'the answer is not JSON');
 }

@@ -10,18 +10,13 @@ export function pageLifecycle(): Lifecycle {
   return {
     visible,
     watch(changed) {
-      const turned = () => changed(visible() ? 'visible' : 'hidden');
+      const life = new AbortController();
+      const wake = () => changed('wake');
+      document.addEventListener('visibilitychange', () => changed(visible() ? 'visible' : 'hidden'), life);
       // Back from the back/forward cache some browsers fire only `pageshow`, and the sockets are gone.
-      const shown = (event: PageTransitionEvent) => event.persisted && changed('wake');
-      const online = () => changed('wake');
-      document.addEventListener('visibilitychange', turned);
-      window.addEventListener('pageshow', shown);
-      window.addEventListener('online', online);
-      return () => {
-        document.removeEventListener('visibilitychange', turned);
-        window.removeEventListener('pageshow', shown);
-        window.removeEventListener('online', online);
-      };
+      window.addEventListener('pageshow', ({ persisted }) => persisted && wake(), life);
+      window.addEventListener('online', wake, life);
+      return () => life.abort();
     },
   };
 }

@@ -2,12 +2,13 @@
  * The refresh scheduler of one listener: window, single flight with one trailing run, spread, hidden pages, retries.
  * Its states and races are in docs/client.md.
  */
-import type { ObjectRef, World } from '../../adapters/contract.js';
+import type { ObjectRef } from '../../adapters/contract.js';
 import type { WireNotification } from '../../adapters/protocol.js';
 import { groupRows, type Registries, type Row, resolve, selects } from './actions.js';
-import type { LoadStart, RaceVerdict } from './load-race.js';
-import type { Refresh, RefreshReason, Trace } from './types.js';
-import { mark } from './world.js';
+import { guard } from './guard.js';
+import type { LoadStart, Verdict } from './load-race.js';
+import type { CallbackRegistry, Refresh, RefreshReason, Trace } from './types.js';
+import type { PageWorld } from './world.js';
 
 /** How long what follows a run is collected before the next one, in milliseconds; what a row may ask for at most. */
 export const WINDOW = 100;
@@ -17,7 +18,7 @@ const RETRY_MIN = 1_000;
 const RETRY_MAX = 30_000;
 
 export interface SchedulerHost {
-  readonly world: World;
+  readonly world: PageWorld;
   readonly object: ObjectRef;
   visible(): boolean;
   registries(): Registries;
@@ -33,7 +34,7 @@ export interface Scheduler {
   /** Every distinct run once. */
   resync(spread: number): void;
   /** Every distinct run whose data is judged to be older than the news; `start` is none before its first run. */
-  race(judge: (on: readonly string[], start: LoadStart | undefined) => RaceVerdict): void;
+  race(judge: (on: readonly string[], start: LoadStart | undefined) => Verdict): void;
   /** The page can be seen: what was deferred runs. */
   shown(): void;
   setRows(rows: readonly Row[]): void;
@@ -42,23 +43,23 @@ export interface Scheduler {
 
 /** What waits to be run: never more than one for each place. */
 interface Pending {
-  reason: RefreshReason;
-  notification: WireNotification | undefined;
-  merged: number;
+  readonly reason: RefreshReason;
+  readonly notification: WireNotification | undefined;
+  readonly merged: number;
   /** The rows that were selected. */
-  rows: ReadonlySet<number>;
+  readonly rows: ReadonlySet<number>;
 }
 
 /** The rows that hold the same functions: one flight. */
 interface Place {
   group: readonly number[];
-  pending: Pending | undefined;
-  timer: unknown;
+  pending?: Pending | undefined;
+  timer?: unknown;
   /** When the pending run is due, and the end of the window that the last run opened, on the monotonic clock. */
   due: number;
   windowEnd: number;
-  running: boolean;
-  deferred: boolean;
+  running?: boolean;
+  deferred?: boolean;
   failures: number;
   /** The start of the last run that succeeded or will be tried again. */
   start: LoadStart | undefined;
@@ -80,17 +81,7 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     places = groupRows(rows).map((group) => {
       const heirs = former.filter((place) => group.some((index) => place.group.includes(index)));
       const kept = heirs.find((place) => !reused.has(place) && place.group.includes(group[0] as number));
-      const place: Place = kept ?? {
-        group,
-        pending: undefined,
-        timer: undefined,
-        due: 0,
-        windowEnd: 0,
-        running: false,
-        deferred: false,
-        failures: 0,
-        start: heirs[0]?.start,
-      };
+      const place: Place = kept ?? { group, due: 0, windowEnd: 0, failures: 0, start: heirs[0]?.start };
       reused.add(place);
       for (const heir of heirs) if (heir !== place && heir.pending) want(place, heir.pending, heir.due);
       place.group = group;
@@ -122,37 +113,34 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
   }
 
   async function run(place: Place, pending: Pending): Promise<void> {
-    const { rows: selected, ...told } = pending;
-    const { reason, notification, merged } = told;
+    const { rows: selected, reason, notification, merged } = pending;
     const refresh: Refresh = { reason, object: host.object, merged, ...(notification && { notification }) };
     const former = place.start;
     const began = world.monotonic();
-    const real = reason === 'notification';
-    const index = place.group.find((at) => selected.has(at) && !spent.has(at));
+    const eligible = place.group.filter((at) => selected.has(at) && !spent.has(at));
     place.pending = undefined;
-    if (index === undefined) return;
-    let row = rows[index] as Row;
+    let row = rows[eligible[0] as number];
+    if (!row) return;
+    let functions = row.otherwise;
     let ok = true;
     place.running = true;
     try {
-      let functions = row.otherwise;
-      for (const at of place.group) {
+      for (const at of eligible) {
         const candidate = rows[at] as Row;
-        if (!selected.has(at) || spent.has(at)) continue;
         const { when } = candidate;
-        if (when !== undefined && !resolve(when, host.registries())(refresh)) continue;
+        if (when !== undefined && !call(when)(refresh)) continue;
         row = candidate;
         functions = row.run;
         // Counts from the start: a run that fails is tried again until one succeeds, so nothing hides behind it.
-        place.start = { mark: mark(world) };
+        place.start = [world.clock()];
         break;
       }
       for (const each of functions) {
         if (stopped) return;
-        await resolve(each, host.registries())(refresh);
+        await call(each)(refresh);
       }
-      if (real && functions === row.run)
-        for (const at of place.group) if (rows[at]?.once && selected.has(at)) spent.add(at);
+      if (reason === 'notification' && functions === row.run)
+        for (const at of eligible) if (rows[at]?.once) spent.add(at);
     } catch (error) {
       ok = false;
       complain(row, error, refresh);
@@ -160,25 +148,26 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     place.running = false;
     if (stopped) return;
     host.trace(ok ? 'ran' : 'failed', reason, notification);
+    const owed = !ok && row.retry !== false;
     // A re-render regrouped the rows meanwhile: what failed is owed by the places that have them now.
     if (!places.includes(place)) {
       for (const heir of places)
-        if (!ok && row.retry !== false && heir.group.some((at) => selected.has(at))) want(heir, pending, retryAt(heir));
+        if (owed && heir.group.some((at) => selected.has(at))) want(heir, pending, retryAt(heir));
       return;
     }
     place.windowEnd = began + Math.min(row.window ?? WINDOW, MAX_WAIT);
     const { pending: trailing } = place;
-    if (ok) {
-      place.failures = 0;
-      if (trailing) place.due = Math.max(place.due, place.windowEnd);
-    } else if (row.retry === false) {
-      place.start = former;
-    } else {
+    if (owed) {
       place.pending = trailing ? merge(pending, trailing) : pending;
       place.due = retryAt(place);
-    }
+    } else if (ok) {
+      place.failures = 0;
+      place.due = Math.max(place.due, place.windowEnd);
+    } else place.start = former;
     if (place.pending) arm(place);
   }
+
+  const call = <F extends (...args: never[]) => unknown>(run: F | string) => resolve(run, host.registries());
 
   function retryAt(place: Place): number {
     const ceiling = Math.min(RETRY_MAX, 2 * RETRY_MIN * 2 ** place.failures++);
@@ -187,67 +176,56 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
 
   /** The row's own `onError`, else the listener's and the client's; an `onError` that throws goes there too. */
   function complain({ onError }: Row, error: unknown, refresh: Refresh): void {
-    try {
-      // A registered callback gets the refresh first, as when it runs.
-      if (onError === undefined) host.failed(error, refresh);
-      else if (typeof onError === 'function') onError(error, refresh);
-      else (resolve(onError, host.registries()) as (refresh: Refresh, error: unknown) => void)(refresh, error);
-    } catch (second) {
-      host.failed(second, refresh);
+    const failed = (what: unknown) => host.failed(what, refresh);
+    if (onError === undefined) failed(error);
+    else if (typeof onError === 'function') guard(failed, () => onError(error, refresh));
+    // A registered callback gets the refresh first, as when it runs.
+    else guard(failed, () => (call(onError) as CallbackRegistry[string])(refresh, error));
+  }
+
+  /**
+   * Makes the rows that `pick` takes due, at once or after the window that their last run opened, and `wait` milliseconds
+   * on top: one wait for all rows, so that they keep their order.
+   */
+  function offer(
+    reason: RefreshReason,
+    notification: WireNotification | undefined,
+    wait: number,
+    pick: (row: Row) => boolean,
+    among: readonly Place[] = places,
+  ): void {
+    if (stopped) return;
+    let fate: Trace['fate'] = 'filtered';
+    const merged = reason === 'notification' ? 1 : 0;
+    for (const place of among) {
+      const selected = place.group.filter((at) => !spent.has(at) && pick(rows[at] as Row));
+      if (selected.length === 0) continue;
+      const due = Math.max(world.monotonic(), place.windowEnd) + wait;
+      const waits = want(place, { reason, notification, merged, rows: new Set(selected) }, due);
+      fate = waits && fate !== ('queued' as Trace['fate']) ? 'merged' : 'queued';
     }
-  }
-
-  /** When a run may start: at once, or after the window that the last one opened. */
-  function dueOf(place: Place): number {
-    return Math.max(world.monotonic(), place.windowEnd);
-  }
-
-  function renewable(place: Place): number[] {
-    return place.group.filter((at) => rows[at]?.resync !== false && !spent.has(at));
+    host.trace(fate, reason, notification);
   }
 
   setRows(initial);
   return {
     concerns: (action) => rows.some((row, at) => !spent.has(at) && selects(row.on, action)),
     notify(notification, spread) {
-      if (stopped) return;
-      let queued = false;
-      const wait = world.random() * spread;
-      for (const place of places) {
-        const selected = place.group.filter(
-          (at) => !spent.has(at) && selects((rows[at] as Row).on, notification.action),
-        );
-        if (selected.length === 0) continue;
-        const news: Pending = { reason: 'notification', notification, merged: 1, rows: new Set(selected) };
-        if (!want(place, news, dueOf(place) + wait)) queued = true;
-      }
-      host.trace(queued ? 'queued' : 'merged', 'notification', notification);
+      offer('notification', notification, world.random() * spread, (row) => selects(row.on, notification.action));
     },
     resync(spread) {
-      if (stopped) return;
-      // One wait for all rows, so that they keep their order.
-      const wait = world.random() * spread;
-      let fate: Trace['fate'] = 'filtered';
-      for (const place of places) {
-        const selected = renewable(place);
-        if (selected.length === 0) continue;
-        const news: Pending = { reason: 'resync', notification: undefined, merged: 0, rows: new Set(selected) };
-        const waited = want(place, news, dueOf(place) + wait);
-        fate = waited && (fate as Trace['fate']) !== 'queued' ? 'merged' : 'queued';
-      }
-      host.trace(fate, 'resync');
+      offer('resync', undefined, world.random() * spread, (row) => row.resync !== false);
     },
     race(judge) {
-      if (stopped) return;
       for (const place of places) {
-        const selected = renewable(place).filter((at) => judge((rows[at] as Row).on, place.start).refresh);
-        if (selected.length === 0) continue;
-        const { notification } = judge(
-          selected.flatMap((at) => (rows[at] as Row).on),
-          place.start,
-        );
-        const news: Pending = { reason: 'load', notification, merged: 0, rows: new Set(selected) };
-        host.trace(want(place, news, dueOf(place)) ? 'merged' : 'queued', 'load', notification);
+        const stale = new Set<Row>();
+        for (const at of place.group) {
+          const row = rows[at] as Row;
+          if (row.resync !== false && !spent.has(at) && judge(row.on, place.start)[0]) stale.add(row);
+        }
+        if (stale.size === 0) continue;
+        const on = [...stale].flatMap((row) => row.on);
+        offer('load', judge(on, place.start)[1], 0, (row) => stale.has(row), [place]);
       }
     },
     shown() {

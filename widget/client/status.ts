@@ -1,20 +1,45 @@
 /** The status: an immutable snapshot, made anew only when something in it changed. */
 import type { ListenError } from '../../adapters/errors.js';
-import type { Access } from './access.js';
+import type { Retry } from './backoff.js';
 import type { Connection } from './connection.js';
+import { createWatchers, type Report } from './guard.js';
 import type { ConnectionState, ListenStatus } from './types.js';
 
-export interface StatusSource {
-  readonly wanted: boolean;
-  readonly stopped: boolean;
-  readonly out: ListenError | undefined;
-  readonly fatal: ListenError | undefined;
-  readonly connection: Connection;
-  readonly access: Access;
-  /** A listener's channel is not covered by the current link. */
-  readonly uncovered: boolean;
-  /** The adapter that the server is configured for. */
-  readonly configured: string | undefined;
+/**
+ * What the parts are about, as one state.
+ *
+ * @param ended why there is no connection and none is tried: the state, and the error if it was one
+ * @param uncovered a listener's channel is not covered by the current link
+ * @param configured the adapter that the server is configured for
+ */
+export function describe(
+  connection: Connection,
+  access: Retry,
+  ended: ConnectionState | undefined,
+  fault: ListenError | undefined,
+  uncovered: boolean,
+  configured: string | undefined,
+): ListenStatus {
+  const { retry } = connection;
+  const current = connection.current();
+  // While nothing fails, what is not covered yet is on its way; once something does, the page must not look live.
+  const error = fault ?? retry.error ?? access.error;
+  const at = retry.at ?? access.at;
+  if (!ended && current && !(uncovered && error)) {
+    const { via } = current;
+    return {
+      state: 'connected',
+      via,
+      degraded: connection.degraded() || (configured !== undefined && via !== configured),
+    };
+  }
+  const state = ended ?? (connection.tried() || error ? 'reconnecting' : 'connecting');
+  return {
+    state,
+    degraded: false,
+    ...(error && state !== 'initial' && { error }),
+    ...(at !== undefined && state === 'reconnecting' && { retryAt: at }),
+  };
 }
 
 export interface Status {
@@ -24,63 +49,20 @@ export interface Status {
   update(): void;
 }
 
-export function createStatus(source: () => StatusSource, report: (error: unknown) => void): Status {
-  const watchers = new Set<() => void>();
+export function createStatus(now: () => ListenStatus, report: Report): Status {
+  const [watch, tell] = createWatchers(report);
   let status: ListenStatus = { state: 'initial', degraded: false };
-  let text = JSON.stringify(status);
-
-  function compute({
-    wanted,
-    stopped,
-    out,
-    fatal,
-    connection,
-    access,
-    uncovered,
-    configured,
-  }: StatusSource): ListenStatus {
-    const { current, via, tried } = connection;
-    // While nothing fails, what is not covered yet is on its way; once something does, the page must not look live.
-    const error = out ?? fatal ?? connection.error ?? access.error;
-    const live = current && !(uncovered && error);
-    const due = connection.retryAt ?? access.retryAt;
-    let state: ConnectionState = 'reconnecting';
-    if (stopped || out) state = 'disconnected';
-    else if (fatal) state = 'failed';
-    else if (!wanted) state = 'initial';
-    else if (live) state = 'connected';
-    else if (!tried && !error) state = 'connecting';
-    return {
-      state,
-      ...(state === 'connected' && via !== undefined && { via }),
-      degraded: state === 'connected' && (connection.degraded || (configured !== undefined && via !== configured)),
-      ...(state !== 'connected' && state !== 'initial' && error && { error }),
-      ...(state === 'reconnecting' && due !== undefined && { retryAt: due }),
-    };
-  }
-
+  let text: string | undefined;
   return {
     get: () => status,
-    watch(changed) {
-      // One entry for each call, so that the same function given twice is called, and stopped, twice.
-      const watcher = () => changed();
-      watchers.add(watcher);
-      return () => watchers.delete(watcher);
-    },
+    watch,
     update() {
-      const next = compute(source());
-      const { error, ...rest } = next;
-      const now = JSON.stringify([rest, error?.code, error?.message]);
-      if (now === text) return;
-      text = now;
+      const next = now();
+      const former = text ?? JSON.stringify([status, undefined]);
+      text = JSON.stringify([next, next.error?.message]);
+      if (text === former) return;
       status = next;
-      for (const watcher of [...watchers]) {
-        try {
-          watcher();
-        } catch (error) {
-          report(error);
-        }
-      }
+      tell();
     },
   };
 }

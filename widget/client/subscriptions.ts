@@ -1,37 +1,46 @@
 /** The client's one interest in each channel, shared by its listeners: where it has got to and what it knows. */
-
-import type { Channel } from '../../adapters/channel.js';
-import type { World } from '../../adapters/contract.js';
+import { type Channel, channelOf } from '../../adapters/channel.js';
 import type { ListenError } from '../../adapters/errors.js';
-import { comparePositions, epochOf, isAfter, type Position } from '../../adapters/position.js';
+import { isAfter, isNews, type Position } from '../../adapters/position.js';
 import type { LatestByAction, WireNotification } from '../../adapters/protocol.js';
+import { type Core, trim } from './core.js';
 import type { Listener } from './listener.js';
-import type { Knowledge, News } from './load-race.js';
-import { type Mark, mark, shortest } from './world.js';
+import type { News } from './load-race.js';
+import type { PageWorld } from './world.js';
 
 /** Actions of one object that are remembered for listeners to come; applications name a handful. */
 const MAX_ACTIONS = 200;
+/** Addressed objects and actions that are kept; a person's page is told of a handful. The oldest goes first. */
+const MAX_HINTS = 500;
+/** Until `/config` names it: how long the log keeps a notification, in milliseconds. */
+const RETENTION = 420_000;
 
-/** The signed proof of `/auth`, for all objects that were granted in one answer. */
-export interface Grant {
-  readonly token: string;
-  readonly born: Mark;
-  /** Milliseconds from `born`. */
-  readonly life: number;
-}
-
-export interface Subscription extends Knowledge {
-  readonly channel: Channel;
-  readonly entity: string;
-  readonly id: string | undefined;
-  readonly listeners: Set<Listener>;
-  readonly latest: Map<string, News>;
-  known: Mark | undefined;
-  since: Position | undefined;
+/** How far a channel was read. */
+export interface Cursor {
   /** Everything up to it was received; `undefined` before its first `ready`. */
   position: Position | undefined;
   /** The newest notification that was handed on. */
   seen: Position | undefined;
+}
+
+/** The signed proof of `/auth`, for all objects that were granted in one answer. */
+export interface Grant {
+  readonly token: string;
+  /** When it ends, on the clock of the world. */
+  readonly end: number;
+}
+
+export interface Subscription extends Cursor {
+  readonly channel: Channel;
+  readonly entity: string;
+  readonly id: string | undefined;
+  readonly listeners: Set<Listener>;
+  /** By action, the newest notification. */
+  latest: Map<string, News>;
+  /** Nothing since this moment is unknown. */
+  known: number | undefined;
+  /** Nothing after this position is unknown. */
+  since: Position | undefined;
   /** It must be refreshed when it is covered again. */
   lost: boolean;
   grant: Grant | undefined;
@@ -39,106 +48,105 @@ export interface Subscription extends Knowledge {
   /** In an `/auth` request. */
   asking: boolean;
   /** The timer of its linger. */
-  linger: unknown;
+  linger?: unknown;
 }
 
-export function createSubscription(channel: Channel, object: { entity: string; id?: string }): Subscription {
-  return {
-    channel,
-    entity: object.entity,
-    id: object.id,
-    listeners: new Set(),
-    latest: new Map(),
-    linger: undefined,
-    ...blank(),
-  };
+/** A cursor, or a subscription, that has heard nothing yet. */
+export const newCursor = (): Cursor => ({ position: undefined, seen: undefined });
+
+const blank = () => ({
+  ...newCursor(),
+  latest: new Map<string, News>(),
+  known: undefined,
+  since: undefined,
+  lost: false,
+  grant: undefined,
+  refused: undefined,
+  asking: false,
+});
+
+export function createSubscription(channel: Channel, { entity, id }: { entity: string; id?: string }): Subscription {
+  return { channel, entity, id, listeners: new Set(), ...blank() };
 }
 
-/** What a subscription is before it has heard anything, and again after a change of user. */
-function blank() {
-  return {
-    known: undefined,
-    since: undefined,
-    position: undefined,
-    seen: undefined,
-    lost: false,
-    grant: undefined,
-    refused: undefined,
-    asking: false,
-  } satisfies Partial<Subscription>;
-}
-
-/** Another user: nothing of the former one's may stay. */
+/** Another user: nothing of the former one's may stay, and what is shown is not this one's. */
 export function forgetAll(sub: Subscription): void {
   Object.assign(sub, blank());
-  sub.latest.clear();
-  for (const listener of sub.listeners) listener.pending = true;
+  for (const listener of sub.listeners) {
+    listener.pending = true;
+    listener.resync(0);
+  }
 }
 
 /** Where to read from: its own position, else the least that a waiting listener named, else from now on. */
-export function readFrom(sub: Subscription): Position | null {
-  if (sub.position) return sub.position;
-  let least: Position | null = null;
-  for (const { start } of sub.listeners) {
-    const { position } = start;
-    if (position && (!least || (comparePositions(position, least) ?? 0) < 0)) least = position;
-  }
-  return least;
+export function readFrom({ position, listeners }: Subscription): Position | null {
+  let from = position;
+  if (!from) for (const { start } of listeners) if (start[1] && (!from || isAfter(from, start[1]))) from = start[1];
+  return from ?? null;
 }
 
 /** Takes a notification that the carrying link covers; `false` when it was seen before. */
-export function see(sub: Subscription, position: Position): boolean {
-  if (sub.seen && (comparePositions(position, sub.seen) ?? 1) <= 0) return false;
-  sub.seen = position;
-  return true;
+export function see(cursor: Cursor, position: Position): boolean {
+  const isNew = isNews(position, cursor.seen);
+  if (isNew) cursor.seen = position;
+  return isNew;
 }
 
 /** Moves the position forward; one of another epoch replaces it. */
-export function moveTo(position: Position, former: Position | undefined): Position {
-  return former && isAfter(former, position) ? former : position;
-}
-
-/** Whether a position is of another log than the one before. */
-export function otherEpoch(position: Position, former: Position | undefined): boolean {
-  return former !== undefined && epochOf(former) !== epochOf(position);
+export function moveTo(cursor: Cursor, position: Position): void {
+  if (!cursor.position || !isAfter(cursor.position, position)) cursor.position = position;
 }
 
 /** Keeps news for listeners that attach later: the newest of each action. */
-export function remember(world: World, sub: Subscription, notification: WireNotification, age = 0): void {
+export function remember(
+  world: PageWorld,
+  sub: Subscription,
+  notification: WireNotification,
+  at: number = world.clock(),
+): void {
   const { action, position } = notification;
-  const { latest } = sub;
-  const former = latest.get(action);
-  if (former && (comparePositions(position, former.notification.position) ?? 1) <= 0) return;
-  latest.set(action, { notification, at: mark(world, age) });
-  if (latest.size <= MAX_ACTIONS) return;
+  if (!isNews(position, sub.latest.get(action)?.[0].position)) return;
+  sub.latest.set(action, [notification, at]);
   // What is dropped is no longer known: who loaded before now refreshes.
-  for (const oldest of latest.keys()) {
-    latest.delete(oldest);
-    break;
+  if (trim(sub.latest, MAX_ACTIONS)) {
+    sub.known = world.clock();
+    sub.since = position;
   }
-  sub.known = mark(world);
-  sub.since = position;
 }
 
 /** Takes what `ready` tells about the channel. */
-export function rememberLatest(world: World, sub: Subscription, news: LatestByAction): void {
-  for (const [action, { age, ...rest }] of Object.entries(news)) {
+export function rememberLatest(world: PageWorld, sub: Subscription, latest: LatestByAction = {}): void {
+  const { entity, id } = sub;
+  for (const [action, { age, ...rest }] of Object.entries(latest)) {
     const former = sub.latest.get(action);
-    let learned = age >= 0 ? age : 0;
-    let notification: WireNotification = {
-      entity: sub.entity,
-      ...(sub.id !== undefined && { id: sub.id }),
-      action,
-      ...rest,
-    };
-    if (former?.notification.position === rest.position) {
-      // A node that has just started knows no ages, and a replay came without: the greater one is nearer to the truth.
-      learned = Math.max(learned, shortest(world, former.at));
-      notification = former.notification;
-      sub.latest.delete(action);
-    }
-    remember(world, sub, notification, learned);
+    const at = world.clock() - age;
+    // A node that has just started knows no ages, and a replay came without: the greater one is nearer to the truth.
+    if (former?.[0].position === rest.position) sub.latest.set(action, [former[0], Math.min(at, former[1])]);
+    else remember(world, sub, { entity, ...(id !== undefined && { id }), action, ...rest }, at);
   }
+}
+
+/** Keeps a notification that was addressed to this page for listeners that attach later, by object and action. */
+export function keepHint({ world, hints }: Core, notification: WireNotification): void {
+  const key = `${channelOf(notification)} ${notification.action}`;
+  hints.delete(key);
+  hints.set(key, [notification, world.clock()]);
+  trim(hints, MAX_HINTS);
+}
+
+/** The hints that concern an object, or the entity as a whole, for as long as the log keeps them. */
+export function hintsFor({ world, hints, config }: Core, entity: string, id: string | undefined): News[] {
+  const found: News[] = [];
+  for (const [key, [notification, at]] of hints) {
+    if (world.clock() - at > (config?.retention ?? RETENTION)) hints.delete(key);
+    else if (
+      notification.entity === entity &&
+      (id === undefined || notification.id === undefined || notification.id === id)
+    ) {
+      found.push([id === undefined ? reduce(notification) : notification, at]);
+    }
+  }
+  return found;
 }
 
 /** The form that an entity's listeners get of a notification of one of its objects. */

@@ -1,9 +1,20 @@
-/** The browser's own clock, timers, randomness and fetch, and how times are compared. */
+/** The browser's own clock, timers, randomness and fetch, and the one clock by which moments are compared. */
 import type { World } from '../../adapters/contract.js';
 
-/** The injected parts first, the browser's for the rest. Nothing is touched before it is used. */
-export function fullWorld(given: Partial<World> = {}): World {
-  return {
+/** A difference between the two clocks that changes by more than this is a step, not rounding. Milliseconds. */
+const STEP = 100;
+
+export interface PageWorld extends World {
+  /**
+   * Milliseconds on a clock of its own that never goes back. It runs with the monotonic one and takes in what that one
+   * leaves out: steps of the wall clock to the front (the machine slept). Steps to the back mean nothing.
+   */
+  clock(): number;
+}
+
+/** The injected parts first, the browser's for the rest. Nothing but clocks is touched before it is used. */
+export function fullWorld(given: Partial<World> = {}): PageWorld {
+  const world: World = {
     now: () => Date.now(),
     monotonic: () => performance.now(),
     setTimeout: (run, ms) => setTimeout(run, ms),
@@ -12,32 +23,23 @@ export function fullWorld(given: Partial<World> = {}): World {
     fetch: (input, init) => fetch(input, init),
     ...given,
   };
+  let offset = world.now() - world.monotonic();
+  let slept = 0;
+  return {
+    ...world,
+    clock() {
+      const step = world.now() - world.monotonic() - offset;
+      if (Math.abs(step) > STEP) {
+        offset += step;
+        slept += Math.max(0, step);
+      }
+      return world.monotonic() + slept;
+    },
+  };
 }
 
-/** A moment on both clocks. The monotonic one may stand still while the machine sleeps; the wall clock may be set. */
-export interface Mark {
-  readonly wall: number;
-  readonly mono: number;
-}
-
-/** The moment `ago` milliseconds before now. */
-export function mark(world: World, ago = 0): Mark {
-  return { wall: world.now() - ago, mono: world.monotonic() - ago };
-}
-
-/** The greater of what the clocks say about the time since a moment: for what must not be underestimated. */
-export function longest(world: World, since: Mark): number {
-  return Math.max(world.now() - since.wall, world.monotonic() - since.mono);
-}
-
-/** The lesser of what the clocks say: for the age of news, so that doubt makes it younger. */
-export function shortest(world: World, since: Mark): number {
-  return Math.min(world.now() - since.wall, world.monotonic() - since.mono);
-}
-
-/** The start of the page load, where the monotonic clock begins. */
-export function pageStart(world: World, injected: boolean): Mark {
+/** How long ago the page load began, in milliseconds: there the monotonic clock begins. */
+export function pageAge(world: World, injected: boolean): number {
   // A machine that slept since the page load has a monotonic clock that is behind: the browser's own record is better.
-  const wall = injected ? world.now() - world.monotonic() : performance.timeOrigin;
-  return { wall, mono: 0 };
+  return Math.max(world.monotonic(), injected ? 0 : world.now() - performance.timeOrigin);
 }

@@ -4,8 +4,8 @@ import { channelOf } from '../../adapters/channel.js';
 import type { ObjectRef } from '../../adapters/contract.js';
 import type { ActionOf } from '../../adapters/define.js';
 import type { ListenError } from '../../adapters/errors.js';
-import { checkObject } from '../../adapters/notification.js';
 import { DEV } from '../client/dev.js';
+import { readObject } from '../client/object.js';
 import type { Actions, Listening, ListenOptions } from '../client/types.js';
 import type { NoObject } from './listen-object.js';
 import { defined, useSystem } from './listen-provider.js';
@@ -137,7 +137,7 @@ export function targetOf(object: ObjectRef | NoObject): Target {
   let ref: ObjectRef = object;
   const hint = '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}';
   const problem = correct(() => {
-    ref = checkObject(object);
+    ref = readObject(object);
   }, hint);
   return problem ? { problem } : { object: ref, key: channelOf(ref) };
 }

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { normaliseActions } from '../../../widget/client/actions.js';
 import { createScheduler, MAX_WAIT, type Scheduler, WINDOW } from '../../../widget/client/refresh.js';
 import type { Actions, CallbackRegistry, Refresh } from '../../../widget/client/types.js';
+import { fullWorld } from '../../../widget/client/world.js';
 import { createTestWorld, type TestWorld } from '../../kit/world.js';
 
 interface SchedulerBench {
@@ -33,7 +34,7 @@ function bench(actions: Actions, callbacks: CallbackRegistry = {}): SchedulerBen
     set: (next) => made.scheduler.setRows(normaliseActions(next, [callbacks])),
     scheduler: createScheduler(
       {
-        world,
+        world: fullWorld(world),
         object: { entity: 'Order', id: '42' },
         visible: () => made.visible,
         registries: () => [callbacks],

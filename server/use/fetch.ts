@@ -35,9 +35,9 @@ export function fetchHandler(notifier: Notifier, { base = '/notify-listen' }: { 
         status: result.status,
         headers: result.headers,
       });
-    // Not every server cancels the body of a client that has gone.
     result.stream(sink);
-    onAbort(request.signal, () => sink.destroy());
+    // Not every server cancels the body of a client that has gone. Its end, not an error: nobody is there to be told.
+    onAbort(request.signal, () => sink.end());
     return new Response(body, { status: 200, headers: result.headers });
   };
 }

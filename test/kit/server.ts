@@ -102,6 +102,7 @@ function bridge(notifier: Notifier): RequestListener {
       ...(body && { body: body as unknown as BodyInit, duplex: 'half' }),
     } as RequestInit);
     const answer = (await handle(request)) ?? new Response('not a route', { status: 404 });
+    if (response.destroyed) return void answer.body?.cancel();
     response.writeHead(answer.status, Object.fromEntries(answer.headers));
     if (answer.body) pipeline(Readable.fromWeb(answer.body as ReadableStream), response, () => {});
     else response.end();

@@ -11,7 +11,7 @@ export interface StreamEvent {
   readonly type: string;
   readonly data: string;
   /** Only where this event has a line `id` of its own. */
-  readonly id?: string;
+  readonly id?: string | undefined;
 }
 
 /**
@@ -19,6 +19,7 @@ export interface StreamEvent {
  * when an event grows beyond all bounds.
  */
 export function createStreamParser(emit: (event: StreamEvent) => void): (piece: string) => void {
+  /** The line that is not over: its last character may be a line end whose second half is still to come. */
   let rest = '';
   let type = '';
   let data: string | undefined;
@@ -27,15 +28,13 @@ export function createStreamParser(emit: (event: StreamEvent) => void): (piece: 
 
   function line(text: string): void {
     if (text === '') {
-      if (data !== undefined) emit({ type: type || 'message', data, ...(id !== undefined && { id }) });
+      if (data !== undefined) emit({ type: type || 'message', data, id });
       type = '';
       data = id = undefined;
       length = 0;
       return;
     }
-    const colon = text.indexOf(':');
-    const field = colon < 0 ? text : text.slice(0, colon);
-    const value = colon < 0 ? '' : text.slice(colon + (text[colon + 1] === ' ' ? 2 : 1));
+    const [, field, value = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(text) as RegExpExecArray;
     if (field === 'data') data = data === undefined ? value : `${data}\n${value}`;
     else if (field === 'event') type = value;
     else if (field === 'id' && !value.includes('\0')) id = value;
@@ -43,19 +42,14 @@ export function createStreamParser(emit: (event: StreamEvent) => void): (piece: 
   }
 
   return (piece) => {
-    // What was left holds no line end, except that its last character may be one whose second half is still to come.
-    let at = Math.max(0, rest.length - 1);
-    const text = rest + piece;
-    let start = 0;
-    for (; at < text.length; at++) {
-      const char = text[at];
-      if (char !== '\n' && char !== '\r') continue;
-      if (char === '\r' && at === text.length - 1) break;
-      line(text.slice(start, at));
-      if (char === '\r' && text[at + 1] === '\n') at++;
-      start = at + 1;
+    const isOver = /[\r\n]/.test(rest.slice(-1) + piece);
+    rest += piece;
+    // Else a long line would be looked through again with each of its pieces.
+    if (isOver) {
+      const lines = rest.split(/\r\n|\n|\r(?!$)/);
+      rest = lines.pop() as string;
+      lines.forEach(line);
     }
-    rest = text.slice(start);
     if (rest.length + length > MAX_EVENT_LENGTH) throw new RangeError('an event without an end');
   };
 }

@@ -9,8 +9,10 @@ export interface BundleOptions {
   readonly external?: (id: string) => boolean;
   /** `development`: nothing is replaced or minified. Default `production`. */
   readonly mode?: 'production' | 'development';
-  /** `script`: one file, the exports become the global `entry`, React is a global. Default `module`. */
+  /** `script`: the exports become the global `entry`, React is a global. Default `module`. */
   readonly format?: 'module' | 'script';
+  /** What is loaded when it is needed gets files of its own, as in an application. Default: all is in one. */
+  readonly split?: boolean;
 }
 
 export interface Bundle {
@@ -25,7 +27,7 @@ export interface Bundle {
 }
 
 export async function bundle(root: string, options: BundleOptions): Promise<Bundle> {
-  const { entry, mode = 'production', format = 'module' } = options;
+  const { entry, mode = 'production', format = 'module', split = false } = options;
   const isExternal = (id: string): boolean => /^react(-dom)?(\/|$)/.test(id) || (options.external?.(id) ?? false);
   const result = (await build({
     root,
@@ -44,13 +46,13 @@ export async function bundle(root: string, options: BundleOptions): Promise<Bund
       rolldownOptions: {
         input: entry,
         // Chunks may import from the entry, as they do from the application that bundles it.
-        preserveEntrySignatures: 'allow-extension',
+        preserveEntrySignatures: split ? 'allow-extension' : 'strict',
         external: isExternal,
         output: {
           format: format === 'script' ? 'iife' : 'es',
           name: 'entry',
           globals: { react: 'React', 'react/jsx-runtime': 'jsxRuntime' },
-          ...(format === 'script' && { codeSplitting: false }),
+          ...(!split && { codeSplitting: false }),
         },
       },
     },

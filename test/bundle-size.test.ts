@@ -45,7 +45,7 @@ const entries = [
 
 describe.each(entries)('the $name entry point for browsers', ({ entry }) => {
   test('holds the files of its side only', async () => {
-    const { files } = await bundle(root, { entry });
+    const { files } = await bundle(root, { entry, split: true });
     expect(files).toContain(entry);
     const allowed = /^(adapters\/[^/]+\.ts|adapters\/\w+\/[\w-]+\.ts|widget\/.+)$/;
     const foreign = files.filter((file) => !allowed.test(file) || /^adapters\/\w+\/server\.ts$/.test(file));

@@ -1,6 +1,6 @@
 /** `/stream`: reads the log for granted channels, as an event stream, a long poll, or at once. */
 import { type Channel, channelOf, objectOf } from '../adapters/channel.js';
-import { comparePositions, epochOf, isAfter, type Position, parsePosition } from '../adapters/position.js';
+import { comparePositions, epochOf, isAfter, type Position } from '../adapters/position.js';
 import { PROTOCOL_VERSION } from '../adapters/protocol.js';
 import type { Coverage, Stream, StreamSink } from '../adapters/streams.js';
 import type { Identity } from './access.js';
@@ -14,11 +14,10 @@ import {
   type RouteRequest,
   readJson,
 } from './routing.js';
+import { type Asked, askedOf, lastPositionIn, objectsIn } from './stream-request.js';
 
 /** A long poll answers by then even without news: well below the idle time of common proxies. Milliseconds. */
 const POLL_WAIT = 25_000;
-/** Grants of one stream: a page that mounts its listeners one by one gets one for each until they are renewed together. */
-const MOST_GRANTS = 1_000;
 /** The part of a grant's life after which the node asks again for a standard `EventSource`, which cannot. */
 const RENEW_AT = 0.7;
 /** A standard `EventSource` reconnects by itself when its access could not be asked. Milliseconds. */
@@ -31,13 +30,6 @@ const STREAM_HEADERS = {
   'X-Accel-Buffering': 'no',
   'X-Content-Type-Options': 'nosniff',
 };
-
-interface Asked {
-  readonly wait: 'stream' | 'poll' | 'once';
-  readonly grants: readonly string[];
-  readonly channels: ReadonlyMap<Channel, Position | null>;
-  readonly own: Position | null;
-}
 
 export interface StreamRoute<Request> {
   get(request: RouteRequest<Request>): Promise<RouteAnswer>;
@@ -241,28 +233,10 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     async get(request) {
       const version = request.query.get('protocol');
       if (version !== null) checkProtocol(Number(version));
-      const objects = request.query.getAll('object').map((text) => {
-        const object = objectOf(text);
-        if (!object)
-          throw new HttpError(
-            400,
-            'invalid',
-            `object: ${JSON.stringify(text.slice(0, 100))} is not an entity, or an entity, "/" and an id, each escaped as by encodeURIComponent.`,
-          );
-        return object;
-      });
-      if (objects.length > limits.channelsPerConnection) {
-        throw new HttpError(
-          413,
-          'too-large',
-          `object: was given ${objects.length} times, but at most ${limits.channelsPerConnection} are served.`,
-        );
-      }
+      const objects = objectsIn(request, limits.channelsPerConnection);
       const identity = await access.identify(request.raw);
       if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
-      // A position that is none is answered as a lost one would be: the page refreshes once.
-      const given = request.header('last-event-id') || request.query.get('lastEventId');
-      const after = given ? (parsePosition(given) ? (given as Position) : UNKNOWN_POSITION) : null;
+      const after = lastPositionIn(request);
       await catchUp([after]);
       // Counted while it waits, too.
       const leave = gate.enter(identity.users[0]);
@@ -281,41 +255,6 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       };
     },
   };
-}
-
-/** Of an epoch that no log has: whoever comes from there is told to refresh. */
-const UNKNOWN_POSITION: Position = 'unknown:0';
-
-function askedOf(body: Record<string, unknown>, most: number): Asked {
-  const { wait, grants, channels, own } = body;
-  if (wait !== 'stream' && wait !== 'poll' && wait !== 'once')
-    throw new HttpError(400, 'invalid', 'wait: must be "stream", "poll" or "once".');
-  if (!Array.isArray(grants) || grants.length > MOST_GRANTS || !grants.every((grant) => typeof grant === 'string')) {
-    throw new HttpError(400, 'invalid', `grants: must be an array of at most ${MOST_GRANTS} texts.`);
-  }
-  if (typeof channels !== 'object' || channels === null || Array.isArray(channels)) {
-    throw new HttpError(400, 'invalid', 'channels: must be an object from channels to positions or null.');
-  }
-  const entries = Object.entries(channels);
-  if (entries.length > most)
-    throw new HttpError(
-      413,
-      'too-large',
-      `channels: has ${entries.length}, but at most ${most} are served on one connection.`,
-    );
-  return {
-    wait,
-    grants,
-    channels: new Map(entries.map(([channel, position]) => [channel, positionOf(position, 'channels')])),
-    own: positionOf(own ?? null, 'own'),
-  };
-}
-
-function positionOf(value: unknown, field: string): Position | null {
-  if (value !== null && !parsePosition(value))
-    // What was sent is not told: writing a value of any depth as text could exhaust the stack.
-    throw new HttpError(400, 'invalid', `${field}: holds a ${typeof value} that is not a position.`);
-  return value as Position | null;
 }
 
 /** Waits, unless the client goes first. */

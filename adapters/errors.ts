@@ -52,7 +52,7 @@ export class ListenError extends Error {
   readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; retryAfter?: number | undefined }) {
-    super(message, options);
+    super(message || code, options);
     this.code = code;
     this.retryAfter = options?.retryAfter;
   }

@@ -80,12 +80,11 @@ const ISO_DATE = /^(\d{4}-\d\d-\d\dT\d\d:\d\d)(:\d\d(?:\.\d{1,9})?)?(Z|[+-]\d\d:
 
 /** Two changed dates of one kind compared; `undefined` when one is a version and the other a date. */
 export function compareChangedDates(a: string | number, b: string | number): number | undefined {
-  if (typeof a === 'number' && typeof b === 'number') return a - b;
   if (typeof a === 'string' && typeof b === 'string') {
     const [left, right] = [comparable(a), comparable(b)];
-    return left < right ? -1 : left > right ? 1 : 0;
+    return left < right ? -1 : Number(left > right);
   }
-  return undefined;
+  return typeof a === typeof b ? Number(a) - Number(b) : undefined;
 }
 
 /** ISO text in UTC with seconds and nine digits of fraction, so that comparing as text compares as time. */

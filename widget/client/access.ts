@@ -3,7 +3,9 @@ import { ListenError } from '../../adapters/errors.js';
 import type { AuthAnswer } from '../../adapters/protocol.js';
 import { createRetry, type Retry } from './backoff.js';
 import type { Core } from './core.js';
+import { DEV } from './dev.js';
 import type { Subscription } from './subscriptions.js';
+import { createTimer } from './timer.js';
 
 /** Objects of one request at most: the server's limit on channels of one connection. */
 export const MAX_OBJECTS = 1_000;
@@ -33,9 +35,12 @@ export function createAccess(
   const { world, subs } = core;
   const retry = createRetry(core, pursue);
   let life = new AbortController();
-  let timer: unknown;
   /** When the grants are renewed, on the clock of the world: all of them, so that they become one. */
   let renewal = Number.POSITIVE_INFINITY;
+  const [renewIn, stopRenewal] = createTimer(world, () => {
+    renewal = 0;
+    pursue();
+  });
 
   function pursue(): void {
     if (retry.at !== undefined) return;
@@ -77,25 +82,18 @@ export function createAccess(
         if (sub.grant) renewal = now;
       }
     });
-    if (token) renewIn(expiresIn * (0.6 + 0.2 * world.random()));
+    const ms = expiresIn * (0.6 + 0.2 * world.random());
+    if (token && now + ms < renewal) {
+      renewal = now + ms;
+      renewIn(ms);
+    }
     retry.error = undefined;
     if (open) {
-      error ??= new ListenError('unavailable', 'auth: not all could be answered');
+      error ??= new ListenError('unavailable', DEV ? 'auth: some questions could not be answered' : 'auth');
       if (core.fault(error)) retry.later(error);
     }
     if (epoch) answered(epoch);
     core.changed();
-  }
-
-  function renewIn(ms: number): void {
-    const due = world.clock() + ms;
-    if (due >= renewal) return;
-    world.clearTimeout(timer);
-    renewal = due;
-    timer = world.setTimeout(() => {
-      renewal = 0;
-      pursue();
-    }, ms);
   }
 
   return {
@@ -114,7 +112,7 @@ export function createAccess(
     stop() {
       retry.stop();
       retry.error = undefined;
-      world.clearTimeout(timer);
+      stopRenewal();
       renewal = Number.POSITIVE_INFINITY;
       life.abort();
       life = new AbortController();

@@ -29,16 +29,15 @@ export function normaliseActions(actions: Actions, registries: Registries): Row[
   const rows = given.map((row, index): Row => {
     const { on, run, otherwise, ...rest } = row ?? {};
     const normal: Row = { ...rest, on: list(on), run: list(run), otherwise: list(otherwise) };
-    const check = (fits: unknown, field: string, fix: string | false): void => {
-      if (!fits) throw new TypeError(`actions[${index}].${field}${DEV ? `: ${fix}` : ''}`);
-    };
-    const isText = (value: unknown) => value && typeof value === 'string';
-    check(normal.on.length > 0 && normal.on.every(isText), 'on', DEV && 'name an action, or "*" for all');
-    check(normal.run.length > 0, 'run', DEV && 'give a function or the name of a registered callback');
-    for (const each of [...normal.run, ...normal.otherwise, ...list(rest.when), ...list(rest.onError)]) {
-      const fix = DEV && `no callback ${JSON.stringify(each)}; register it in "callbacks"`;
-      check(typeof each === 'function' || (typeof each === 'string' && find(each, registries)), 'run', fix);
-    }
+    const [unknown] = [...normal.run, ...normal.otherwise, ...list(rest.when), ...list(rest.onError)]
+      .filter((each) => typeof each !== 'function' && !find(each, registries))
+      .map((each) => JSON.stringify(each));
+    let flaw: string | undefined;
+    if (normal.on.length === 0 || !normal.on.every((action) => action && typeof action === 'string'))
+      flaw = DEV ? 'on: name an action, or "*" for all' : 'on';
+    else if (normal.run.length === 0) flaw = DEV ? 'run: give a function or the name of a registered callback' : 'run';
+    else if (unknown) flaw = DEV ? `run: no callback ${unknown}; register it in "callbacks"` : unknown;
+    if (flaw) throw new TypeError(`actions[${index}].${flaw}`);
     return normal;
   });
   if (rows.length === 0) throw new TypeError(DEV ? 'actions: is empty; give at least one row, { on, run }' : 'actions');

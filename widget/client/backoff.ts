@@ -1,6 +1,7 @@
 /** Waiting before the next try: full jitter, growing with each failure, never less than the server asks for. */
 import type { ListenError } from '../../adapters/errors.js';
 import type { Core } from './core.js';
+import { createTimer } from './timer.js';
 
 /** Bounds of the wait before a reconnect, in milliseconds, until `/config` names its own. */
 const RETRY = { min: 300, max: 30_000 };
@@ -25,22 +26,21 @@ export interface Retry {
 
 export function createRetry(core: Core, run: () => void): Retry {
   const { world } = core;
-  let timer: unknown;
+  const [start, stop] = createTimer(world, () => {
+    retry.at = undefined;
+    run();
+  });
   const retry: Retry = {
     at: undefined,
     failures: 0,
     error: undefined,
     stop() {
-      world.clearTimeout(timer);
+      stop();
       retry.at = undefined;
     },
     after(ms) {
-      retry.stop();
       retry.at = world.now() + ms;
-      timer = world.setTimeout(() => {
-        retry.at = undefined;
-        run();
-      }, ms);
+      start(ms);
     },
     later(error) {
       const { min, max } = core.config?.retry ?? RETRY;

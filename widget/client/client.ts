@@ -14,6 +14,7 @@ import { createAccess } from './access.js';
 import { createRetry } from './backoff.js';
 import { createConnection } from './connection.js';
 import { type Core, isSettling, trim } from './core.js';
+import { DEV } from './dev.js';
 import { guard } from './guard.js';
 import { createRequest, DEFAULT_URL, readJson } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
@@ -156,7 +157,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     try {
       const answer = await ask<ConfigAnswer>('config', undefined, signal);
       if (signal.aborted) return;
-      if (!answer.heartbeat) throw new ListenError('protocol', 'config: not an answer of ours');
+      if (!answer.heartbeat) throw new ListenError('protocol', 'config');
       asking = undefined;
       meet(answer);
       core.config = answer;
@@ -233,14 +234,18 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   /** A log that was left and comes again means two servers that never hear each other. */
   function meetEpoch(met: string): void {
     if (met === epoch) return;
-    if (formerEpochs.delete(met)) report(new ListenError('split', 'two servers answer in turn, each with its own log'));
+    if (formerEpochs.delete(met))
+      report(new ListenError('split', DEV ? 'two servers answer in turn, each with a log of its own' : ''));
     if (epoch) formerEpochs.add(epoch);
     epoch = met;
     trim(formerEpochs, MAX_EPOCHS);
   }
 
   function refuse(sub: Subscription): void {
-    const error = new ListenError('refused', 'not allowed, or it does not exist');
+    const error = new ListenError(
+      'refused',
+      DEV ? 'this user may not listen to this object, or it does not exist' : '',
+    );
     sub.refused = error;
     sub.grant = undefined;
     for (const listener of [...sub.listeners]) {

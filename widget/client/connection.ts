@@ -11,6 +11,7 @@ import { type Core, isSettling } from './core.js';
 import { deliver } from './delivery.js';
 import { DEV } from './dev.js';
 import { readFrom, type Subscription } from './subscriptions.js';
+import { createTimer } from './timer.js';
 
 /** How often the watchdog looks, in milliseconds. One timer for each page that listens. */
 const LOOK = 5_000;
@@ -76,13 +77,17 @@ export function createConnection(
   let distrusted = false;
   let degradedSince: number | undefined;
   let tried = false;
-  let looking: unknown;
-  /** Looks for another node after a random wait. */
-  let elsewhere: unknown;
   /** How far the clock of the world was ahead of the monotonic one. */
   let ahead = world.clock() - world.monotonic();
   /** The adapter that was missed last, so that it is reported once. */
   let missed: string | undefined;
+
+  const [lookIn, stopLooking] = createTimer(world, look);
+  /** Looks for another node. */
+  const [leaveIn, stopLeaving] = createTimer(world, () => {
+    distrusted = degradedSince !== undefined;
+    core.changed();
+  });
 
   /** What a link shall cover: everything granted. No link while nothing is, unless all there is was refused. */
   function pursue(): void {
@@ -241,23 +246,18 @@ export function createConnection(
 
   /** The watchdog. Timers may come late or never (a sleeping machine), so each look compares clocks. */
   function look(): void {
-    world.clearTimeout(looking);
-    looking = world.setTimeout(look, LOOK);
+    lookIn(LOOK);
     const now = world.clock();
     const former = ahead;
     ahead = now - world.monotonic();
     for (const held of [current, opening]) {
       if (held && now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0))
-        down(held, new ListenError('network', 'nothing was heard'));
+        down(held, new ListenError('network', DEV ? 'nothing was heard for too long' : 'silent'));
     }
     if (ahead - former > JUMP && (current || opening || retry.at !== undefined)) distrust();
     if (degradedSince !== undefined && now - degradedSince > DEGRADED) {
       degradedSince = now;
-      world.clearTimeout(elsewhere);
-      elsewhere = world.setTimeout(() => {
-        distrusted = degradedSince !== undefined;
-        core.changed();
-      }, world.random() * DEGRADED);
+      leaveIn(world.random() * DEGRADED);
     }
   }
 
@@ -273,8 +273,8 @@ export function createConnection(
     },
     stop() {
       reset();
-      world.clearTimeout(looking);
-      world.clearTimeout(elsewhere);
+      stopLooking();
+      stopLeaving();
       if (opening) end(opening);
       if (current) end(current);
       trust();

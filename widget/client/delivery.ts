@@ -1,5 +1,5 @@
 /** Hands what a link carries to the subscriptions that it covers: notifications, resyncs, `ready`, and positions. */
-import { epochOf, type Position } from '../../adapters/position.js';
+import { comparePositions, type Position } from '../../adapters/position.js';
 import type { ReadyEvent, ServerEvent, WireNotification } from '../../adapters/protocol.js';
 import type { Live } from './connection.js';
 import type { Core } from './core.js';
@@ -14,19 +14,22 @@ export function deliver(core: Core, live: Live, event: ServerEvent, id: Position
       receive(core, live, event.notification);
       break;
     case 'resync':
+      for (const channel of event.channels ?? [...core.subs.keys()]) {
+        const sub = core.subs.get(channel);
+        if (!sub) continue;
+        // One that is to be covered again is told then, once; a refused one is told now, for what is addressed.
+        if (sub.refused || covers.get(channel) === sub) resync(core, live, sub);
+        else sub.lost = sub.position !== undefined;
+      }
+      break;
     case 'refused':
     case 'reauthorise': {
-      const named = event.channels?.flatMap((channel) => covers.get(channel) ?? []);
-      if (event.type === 'resync') {
-        if (named) for (const sub of named) resync(core, live, sub);
-        else resyncAll(core, live);
-      } else if (named) {
-        // In this turn: no id that follows may move their positions.
-        for (const { channel } of named) covers.delete(channel);
-        if (event.type === 'refused') named.forEach(core.refuse);
-        else core.reauthorise(named);
-        core.changed();
-      }
+      const named = event.channels.flatMap((channel) => covers.get(channel) ?? []);
+      // In this turn: no id that follows may move their positions.
+      for (const { channel } of named) covers.delete(channel);
+      if (event.type === 'refused') named.forEach(core.refuse);
+      else core.reauthorise(named);
+      core.changed();
       break;
     }
     case 'ready':
@@ -42,7 +45,7 @@ export function deliver(core: Core, live: Live, event: ServerEvent, id: Position
 function ready(core: Core, live: Live, { position, known, latest }: ReadyEvent): void {
   for (const [channel, sub] of live.covers) {
     // A server that changed its log must say so; if it did not, nobody may go on as if nothing had been missed.
-    const changed = sub.position && epochOf(sub.position) !== epochOf(position);
+    const changed = sub.position && comparePositions(sub.position, position) === undefined;
     if ((sub.lost || changed) && !live.resynced.has(sub)) resync(core, live, sub);
     sub.lost = false;
     sub.known ??= core.world.clock() - known;
@@ -59,14 +62,6 @@ function resync({ world, spread }: Core, live: Live, sub: Subscription): void {
   sub.known = world.clock();
   sub.since = undefined;
   for (const listener of [...sub.listeners]) listener.resync(spread);
-}
-
-/** A channel that is to be covered again is told then, once; a refused one is told now, for what is addressed. */
-function resyncAll(core: Core, live: Live): void {
-  for (const sub of core.subs.values()) {
-    if (sub.refused || live.covers.get(sub.channel) === sub) resync(core, live, sub);
-    else sub.lost = sub.position !== undefined;
-  }
 }
 
 /** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */

@@ -17,18 +17,14 @@ export function createRequest(options: ListenClientOptions, world: World): LinkH
     try {
       const { headers } = options;
       const own = new Headers(typeof headers === 'function' ? await headers() : headers);
-      const init: RequestInit = {
+      if (body) own.set('content-type', 'application/json');
+      response = await world.fetch(`${base}/${route}${body ? '' : `?protocol=${PROTOCOL_VERSION}`}`, {
         headers: own,
         signal,
         credentials: options.credentials ?? 'same-origin',
         cache: 'no-store',
-      };
-      if (body) {
-        own.set('content-type', 'application/json');
-        init.method = 'POST';
-        init.body = JSON.stringify({ protocol: PROTOCOL_VERSION, ...body });
-      }
-      response = await world.fetch(`${base}/${route}${body ? '' : `?protocol=${PROTOCOL_VERSION}`}`, init);
+        ...(body ? { method: 'POST', body: JSON.stringify({ protocol: PROTOCOL_VERSION, ...body }) } : {}),
+      });
     } catch (cause) {
       throw new ListenError('network', `${route}: no answer`, { cause });
     }
@@ -47,5 +43,5 @@ export async function readJson<Answer>(response: Response): Promise<Answer> {
   // An empty body, a page of HTML, a body that was cut: all the same from here.
   const value: unknown = await response.json().catch(() => undefined);
   if (typeof value === 'object' && value) return value as Answer;
-  throw new ListenError('protocol', 'the answer is not JSON');
+  throw new ListenError('protocol', 'not JSON');
 }

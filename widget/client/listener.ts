@@ -4,6 +4,7 @@ import { compareChangedDates } from '../../adapters/notification.js';
 import type { WireNotification } from '../../adapters/protocol.js';
 import { normaliseActions, type Registries } from './actions.js';
 import type { Core } from './core.js';
+import { DEV } from './dev.js';
 import { createWatchers, guard } from './guard.js';
 import { judgeLoad, type Knowledge, type LoadStart } from './load-race.js';
 import { readDate } from './object.js';
@@ -104,7 +105,7 @@ export function createListener(
         closed = true;
         scheduler.stop();
         tellNobody();
-        rejectReady(new ListenError('closed', 'closed before it was ready'));
+        rejectReady(new ListenError('closed', DEV ? 'closed before it was ready' : ''));
         left();
       },
     },

@@ -241,9 +241,8 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
 
 /** What covers both: a real notification outweighs the rest, and the newer one is told. */
 function merge(older: Pending, newer: Pending): Pending {
-  const reason = [older.reason, newer.reason].includes('notification') ? 'notification' : newer.reason;
   return {
-    reason,
+    reason: older.reason === 'notification' ? older.reason : newer.reason,
     notification: newer.notification ?? older.notification,
     merged: older.merged + newer.merged,
     rows: new Set([...older.rows, ...newer.rows]),

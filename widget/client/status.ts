@@ -49,18 +49,21 @@ export interface Status {
   update(): void;
 }
 
-export function createStatus(now: () => ListenStatus, report: Report): Status {
+/** What of a status can be compared. */
+const textOf = (status: ListenStatus): string => JSON.stringify([status, status.error?.message]);
+
+export function createStatus(compute: () => ListenStatus, report: Report): Status {
   const [watch, tell] = createWatchers(report);
   let status: ListenStatus = { state: 'initial', degraded: false };
-  let text: string | undefined;
+  let text = textOf(status);
   return {
     get: () => status,
     watch,
     update() {
-      const next = now();
-      const former = text ?? JSON.stringify([status, undefined]);
-      text = JSON.stringify([next, next.error?.message]);
-      if (text === former) return;
+      const next = compute();
+      const now = textOf(next);
+      if (now === text) return;
+      text = now;
       status = next;
       tell();
     },

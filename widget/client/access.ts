@@ -43,7 +43,7 @@ export function createAccess(
   });
 
   function pursue(): void {
-    if (retry.at !== undefined) return;
+    if (retry.at) return;
     const now = world.clock();
     const renews = now >= renewal;
     if (renews) renewal = Number.POSITIVE_INFINITY;
@@ -102,7 +102,7 @@ export function createAccess(
     reauthorise(given) {
       for (const sub of given) sub.grant = undefined;
       // Grants that are not taken although they were just made (another secret, a lagging node) must not spin.
-      if (retry.at === undefined) retry.later();
+      if (!retry.at) retry.later();
     },
     again() {
       retry.stop();

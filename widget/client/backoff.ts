@@ -11,11 +11,11 @@ const LONGEST_RETRY_AFTER = 600_000;
 
 export interface Retry {
   /** When the next try is due, in milliseconds since 1970; `undefined` when none waits. */
-  at: number | undefined;
+  at?: number | undefined;
   /** Failures since the last success: they make the wait grow. */
   failures: number;
   /** The newest of them. */
-  error: ListenError | undefined;
+  error?: ListenError | undefined;
   /** Counts a failure and tries again after a random wait. */
   later(error?: ListenError): void;
   /** Tries again after this many milliseconds, without counting a failure. */
@@ -31,9 +31,7 @@ export function createRetry(core: Core, run: () => void): Retry {
     run();
   });
   const retry: Retry = {
-    at: undefined,
     failures: 0,
-    error: undefined,
     stop() {
       stop();
       retry.at = undefined;

@@ -66,8 +66,6 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     subs,
     hints: new Map(),
     requests: new Map(),
-    config: undefined,
-    me: undefined,
     own: newCursor(),
     spread: 0,
     changed,
@@ -124,7 +122,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
       connection.distrust(what === 'wake');
     });
     access.pursue();
-    if (!core.config && !asking && connection.retry.at === undefined) void askConfig();
+    if (!core.config && !asking && !connection.retry.at) void askConfig();
     connection.pursue();
     status.update();
   }
@@ -141,10 +139,15 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   /** Ends links and questions; positions stay. */
   function halt(): void {
     login.stop();
-    asking?.abort();
-    asking = undefined;
+    forgetAnswer();
     connection.stop();
     access.stop();
+  }
+
+  /** What `/config` is about to answer is of no use any more. */
+  function forgetAnswer(): void {
+    asking?.abort();
+    asking = undefined;
   }
 
   function ask<Answer>(route: 'config' | 'auth', body: object | undefined, life: AbortSignal): Promise<Answer> {
@@ -203,8 +206,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function restart(): void {
     paused = false;
     out = fatal = core.config = undefined;
-    asking?.abort();
-    asking = undefined;
+    forgetAnswer();
     login.stop();
     connection.distrust(true);
     access.again();
@@ -293,11 +295,12 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     },
     status: status.get,
     onStatus: status.watch,
-    async fetch(input, init) {
-      // Without its chunk nothing is marked: the echo then runs, which is safe.
-      const own = await import('./own.js').catch(() => undefined);
-      return own ? own.markedFetch(core, options.url ?? DEFAULT_URL, input, init) : world.fetch(input, init);
-    },
+    fetch: (input, init) =>
+      import('./own.js').then(
+        ({ markedFetch }) => markedFetch(core, options.url ?? DEFAULT_URL, input, init),
+        // Without its chunk nothing is marked: the echo then runs, which is safe.
+        () => world.fetch(input, init),
+      ),
     pause() {
       if (closed) return;
       paused = true;

@@ -92,7 +92,7 @@ export function createConnection(
   /** What a link shall cover: everything granted. No link while nothing is, unless all there is was refused. */
   function pursue(): void {
     const { config, subs } = core;
-    if (!config || opening || retry.at !== undefined) return;
+    if (!config || opening || retry.at) return;
     const covers = new Map([...subs].filter(([, sub]) => sub.grant));
     const grants = [...new Set([...covers.values()].map((sub) => sub.grant?.token as string))];
     const settling = isSettling(core);
@@ -254,7 +254,7 @@ export function createConnection(
       if (held && now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0))
         down(held, new ListenError('network', DEV ? 'nothing was heard for too long' : 'silent'));
     }
-    if (ahead - former > JUMP && (current || opening || retry.at !== undefined)) distrust();
+    if (ahead - former > JUMP && (current || opening || retry.at)) distrust();
     if (degradedSince !== undefined && now - degradedSince > DEGRADED) {
       degradedSince = now;
       leaveIn(world.random() * DEGRADED);

@@ -22,9 +22,9 @@ export interface Core {
   readonly hints: Map<string, News>;
   /** Requests of this page by the hash of their secret: each tells, in a while, whether it succeeded. */
   readonly requests: Map<string, () => Promise<boolean>>;
-  config: ConfigAnswer | undefined;
+  config?: ConfigAnswer | undefined;
   /** Whose page this is, by keyed hashes. */
-  me: Pick<HelloEvent, 'user' | 'session'> | undefined;
+  me?: Pick<HelloEvent, 'user' | 'session'>;
   /** Up to where the user's and the session's own channels were read. */
   own: Cursor;
   /** The window for refreshes after a resync, in milliseconds. */

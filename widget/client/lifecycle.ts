@@ -3,7 +3,7 @@ import type { Lifecycle } from './types.js';
 
 /** The page's lifecycle; always visible, and never waking, where there is no page (a worker, a server). */
 export function pageLifecycle(): Lifecycle {
-  if (typeof document === 'undefined' || typeof window === 'undefined') {
+  if (typeof document === 'undefined') {
     return { visible: () => true, watch: () => () => {} };
   }
   const visible = () => document.visibilityState !== 'hidden';

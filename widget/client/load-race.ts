@@ -38,6 +38,6 @@ export function judgeLoad(
       newest = notification;
     }
   }
-  const doubt = position ? !since || isNews(since, position) : known === undefined || known > began;
+  const doubt = position ? !since || isNews(since, position) : (known ?? Number.POSITIVE_INFINITY) > began;
   return [doubt || newest !== undefined, newest];
 }

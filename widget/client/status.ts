@@ -38,7 +38,7 @@ export function describe(
     state,
     degraded: false,
     ...(error && state !== 'initial' && { error }),
-    ...(at !== undefined && state === 'reconnecting' && { retryAt: at }),
+    ...(at && state === 'reconnecting' && { retryAt: at }),
   };
 }
 

@@ -15,7 +15,7 @@ export interface Row extends Omit<ActionRow, 'on' | 'run' | 'otherwise'> {
 export type Registries = readonly (CallbackRegistry | undefined)[];
 
 const list = <T>(value: T | readonly T[] | undefined): readonly T[] =>
-  value === undefined ? [] : Array.isArray(value) ? value : [value as T];
+  value === undefined ? [] : ([value].flat() as T[]);
 
 /**
  * Brings an action list to one form.

@@ -16,7 +16,7 @@ import { createConnection } from './connection.js';
 import { type Core, isSettling, trim } from './core.js';
 import { DEV } from './dev.js';
 import { guard } from './guard.js';
-import { createRequest, DEFAULT_URL, readJson } from './http.js';
+import { createRequest, readJson } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
 import { createListener, type Listener } from './listener.js';
 import { readObject } from './object.js';
@@ -38,9 +38,10 @@ const MAX_EPOCHS = 20;
  * @param adapters the first one is used where the server's configuration names none of them
  */
 export function createClientCore(options: ListenClientOptions, adapters: readonly ClientAdapter[]): ListenClient {
+  const { url = '/notify-listen' } = options;
   const world = fullWorld(options.world);
   const lifecycle = options.lifecycle ?? pageLifecycle();
-  const request = createRequest(options, world);
+  const request = createRequest(options, url, world);
   const subs = new Map<Channel, Subscription>();
   /** Runs while `/config` is being asked. */
   let asking: AbortController | undefined;
@@ -213,24 +214,23 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   }
 
   function hello(event: HelloEvent): void {
-    const { user } = core.me ?? event;
-    meet(event);
-    if (event.user === user) return;
+    if (!meet(event)) return;
     core.config = undefined;
     changed();
   }
 
-  /** Learns whose page this is, and behind which log. */
-  function meet(answer: HelloEvent | ConfigAnswer): void {
-    const former = core.me;
+  /** Learns whose page this is, and behind which log. Tells whether it is another user than before. */
+  function meet(answer: HelloEvent | ConfigAnswer): boolean {
+    const { user } = core.me ?? answer;
     meetEpoch(answer.epoch);
     core.me = answer;
-    if (!former || former.user === answer.user) return;
+    if (user === answer.user) return false;
     // Nothing of the former user may stay: no grant, position, addressed hint or refusal.
     halt();
     core.hints.clear();
     core.own = newCursor();
     for (const sub of subs.values()) forgetAll(sub);
+    return true;
   }
 
   /** A log that was left and comes again means two servers that never hear each other. */
@@ -297,7 +297,7 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
     onStatus: status.watch,
     fetch: (input, init) =>
       import('./own.js').then(
-        ({ markedFetch }) => markedFetch(core, options.url ?? DEFAULT_URL, input, init),
+        ({ markedFetch }) => markedFetch(core, url, input, init),
         // Without its chunk nothing is marked: the echo then runs, which is safe.
         () => world.fetch(input, init),
       ),

@@ -4,14 +4,12 @@ import { ListenError } from '../../adapters/errors.js';
 import { type ErrorAnswer, PROTOCOL_VERSION } from '../../adapters/protocol.js';
 import type { ListenClientOptions } from './types.js';
 
-export const DEFAULT_URL = '/notify-listen';
-
 /**
  * Makes `LinkHost.request`. Rejects with a `ListenError` for every answer but 2xx: with the server's own code where the
  * body is ours, else `protocol` (a login page, a proxy's error), which is a passing fault.
  */
-export function createRequest(options: ListenClientOptions, world: World): LinkHost['request'] {
-  const base = (options.url ?? DEFAULT_URL).replace(/\/+$/, '');
+export function createRequest(options: ListenClientOptions, url: string, world: World): LinkHost['request'] {
+  const base = url.replace(/\/+$/, '');
   return async (route, body, signal) => {
     let response: Response;
     try {
@@ -33,7 +31,7 @@ export function createRequest(options: ListenClientOptions, world: World): LinkH
     const { code, message } = answer.error ?? {};
     const seconds = Number(response.headers.get('retry-after'));
     throw new ListenError(code ?? 'protocol', message ?? `${route}: status ${response.status}`, {
-      retryAfter: seconds > 0 ? seconds * 1_000 : undefined,
+      retryAfter: seconds * 1_000 || undefined,
     });
   };
 }

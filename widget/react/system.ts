@@ -103,6 +103,7 @@ export function createSystem(initial: SystemSettings): System {
 export function createAbsentSystem(problem: ListenError, report: System['report'] = console.error): System {
   const status: ListenStatus = { state: 'failed', degraded: false, error: problem };
   return {
+    ...createSystem({}),
     problem,
     client() {
       throw problem;
@@ -110,9 +111,5 @@ export function createAbsentSystem(problem: ListenError, report: System['report'
     status: () => status,
     onStatus: () => () => {},
     report,
-    check() {},
-    announce() {},
-    update() {},
-    attach: () => () => {},
   };
 }

@@ -13,7 +13,7 @@ export type ErrorCode =
   | 'upgrade'
   /** The request came from a page of another origin that is not allowed (403). */
   | 'origin'
-  /** The application configured something wrongly: an unknown system, an empty action, a wrong base URL. */
+  /** The application configured something wrongly: an unknown system, an empty action, an adapter that is not there. */
   | 'configuration'
   /** The listener was closed before it became ready. */
   | 'closed'
@@ -30,9 +30,7 @@ export type ErrorCode =
   /** An answer that is not ours: a login page, an empty body, broken JSON. */
   | 'protocol'
   /** Two servers answer in turn, each with a log of its own: they never hear each other. */
-  | 'split'
-  /** A callback of the application threw or rejected. */
-  | 'callback';
+  | 'split';
 
 /** The codes where trying again by itself cannot help. Everything else is retried for ever. */
 export const FINAL_CODES: ReadonlySet<ErrorCode> = /* @__PURE__ */ new Set<ErrorCode>([

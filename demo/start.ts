@@ -53,6 +53,7 @@ async function start(): Promise<void> {
     shown = vite.port;
   }
   console.log(`The order desk is open: http://${HOST}:${shown}/  (Ctrl-C stops it)`);
+  console.log(`Its data lie in ${data}; delete the folder to begin anew.`);
 }
 
 function listen(server: Server, at: number): Promise<void> {

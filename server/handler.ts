@@ -30,8 +30,20 @@ export interface Handler<Request> {
 const RETRY = { min: 300, max: 30_000 };
 
 export function createHandler<Request>(options: HandlerOptions<Request>): Handler<Request> {
-  const { access, secrets, follower, limits, settings, grantLife, heartbeat, origins, now, onError, onRefused } =
-    options;
+  const {
+    access,
+    secrets,
+    follower,
+    limits,
+    settings,
+    grantLife,
+    heartbeat,
+    origins,
+    now,
+    onError,
+    onRefused,
+    onForeign,
+  } = options;
   const { history } = follower;
 
   function who({ users: [user], sessions }: Identity): { user: string; session?: string } {
@@ -132,6 +144,8 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       return { ...whole, headers: { ...whole.headers, ...cors } };
     } catch (error) {
       const fault = errorAnswer(error, onError);
+      const foreign = error instanceof HttpError && error.code === 'origin' && request.header('origin');
+      if (foreign) onForeign(foreign);
       return {
         ...fault,
         headers: {

@@ -21,6 +21,8 @@ const HEARTBEAT = 15_000;
 const ACCESS_TIMEOUT = 5_000;
 const HISTORY_CAP = 100_000;
 const NOTIFY_TIMEOUT = 2_000;
+/** Foreign origins that are told about, once each: anybody can send any number of them. */
+const MOST_FOREIGN = 20;
 /** Over how long clients spread their return after `close`, in milliseconds. */
 const GOODBYE_WITHIN = 3_000;
 
@@ -60,6 +62,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
   const transactions = createTransactions();
   const counts = { notified: 0, refused: 0 };
+  const foreign = new Set<string>();
   const outbox = createOutbox({
     log,
     timeout: notifyTimeout,
@@ -109,6 +112,15 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     onError,
     onRefused: (count) => {
       counts.refused += count;
+    },
+    onForeign(origin) {
+      if (foreign.has(origin) || foreign.size >= MOST_FOREIGN) return;
+      foreign.add(origin);
+      logger({
+        level: 'warn',
+        message: 'a page of another origin was refused; name it in the option "origins"',
+        origin,
+      });
     },
   });
   announce(settings, { heartbeat, grantLife, limits, historyCap: options.historyCap ?? HISTORY_CAP }, logger);

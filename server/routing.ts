@@ -48,6 +48,8 @@ export interface HandlerOptions<Request> {
   readonly now: () => number;
   readonly onError: (error: unknown) => void;
   readonly onRefused: (count: number) => void;
+  /** A page of an origin that is not named was refused. */
+  readonly onForeign: (origin: string) => void;
 }
 
 export const JSON_HEADERS = {

@@ -47,6 +47,7 @@ export function OrderForm({ id, order: { data: order, loadedAt, reload, put }, p
       await reload();
       if (!keep) setDraft({});
       setChangedBy(undefined);
+      setProblem('');
     } catch {
       // The page says why; what was typed is still there.
     }
@@ -62,8 +63,13 @@ export function OrderForm({ id, order: { data: order, loadedAt, reload, put }, p
       setChangedBy(undefined);
       say('Saved.');
     } catch (error) {
-      if (error instanceof ApiError && error.status === 409) setChangedBy(error.changedBy ?? 'somebody');
-      else setProblem(error instanceof Error ? error.message : String(error));
+      if (error instanceof ApiError && error.status === 409) {
+        const who = error.changedBy ?? 'somebody';
+        setChangedBy(who);
+        setProblem(`Not saved: ${who} changed it meanwhile. Load it, or keep what you typed and save again.`);
+      } else {
+        setProblem(error instanceof Error ? error.message : String(error));
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 /** What a hostile client or page may send: never a 5xx that it caused, never a trace of the inside, never a broken process. */
 import { createConnection } from 'node:net';
+import type { LogLine } from 'notify-listen/server';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { readEvents } from '../kit/event-stream.js';
 import { SERVERS, serve, type TestServer } from '../kit/server.js';
@@ -253,6 +254,18 @@ describe('row 62: pages of other origins', () => {
   }
   const refused = [403, 403, 403, 403];
   const served = [200, 200, 200, 200];
+
+  test('the log names a foreign origin once, since its page may not read why', async () => {
+    const lines: LogLine[] = [];
+    const server = await serve('node:http', { logger: (line) => lines.push(line) });
+    for (const origin of ['https://a.example', 'https://a.example', 'https://b.example'])
+      await server.ask('/config', { user: 'ann', headers: { origin } });
+    const told = lines.filter(({ message }) => message.includes('another origin'));
+    expect(told.map(({ level, origin }) => [level, origin])).toEqual([
+      ['warn', 'https://a.example'],
+      ['warn', 'https://b.example'],
+    ]);
+  });
 
   test.each(SERVERS)(
     'a foreign origin is refused on GET and POST, and its answer may not be read: %s',

@@ -18,7 +18,6 @@ const retryable: Record<ErrorCode, boolean> = {
   network: true,
   protocol: true,
   split: true,
-  callback: true,
 };
 
 test.each(Object.entries(retryable) as [ErrorCode, boolean][])('%s: trying again can help: %s', (code, expected) => {

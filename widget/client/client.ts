@@ -246,7 +246,9 @@ export function createClientCore(options: ListenClientOptions, adapters: readonl
   function refuse(sub: Subscription): void {
     const error = new ListenError(
       'refused',
-      DEV ? 'this user may not listen to this object, or it does not exist' : '',
+      DEV
+        ? `${sub.channel}: this user may not listen to it, or it does not exist; is its entity named in canListen?`
+        : sub.channel,
     );
     sub.refused = error;
     sub.grant = undefined;

@@ -2,6 +2,7 @@
 import type { LinkHost, World } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import { type ErrorAnswer, PROTOCOL_VERSION } from '../../adapters/protocol.js';
+import { DEV } from './dev.js';
 import type { ListenClientOptions } from './types.js';
 
 /**
@@ -10,6 +11,7 @@ import type { ListenClientOptions } from './types.js';
  */
 export function createRequest(options: ListenClientOptions, url: string, world: World): LinkHost['request'] {
   const base = url.replace(/\/+$/, '');
+  let hinted = false;
   return async (route, body, signal) => {
     let response: Response;
     try {
@@ -29,8 +31,15 @@ export function createRequest(options: ListenClientOptions, url: string, world: 
     if (response.ok) return response;
     const answer: Partial<ErrorAnswer> = await readJson<ErrorAnswer>(response).catch(() => ({}));
     const { code, message } = answer.error ?? {};
+    if (DEV && !hinted && response.status === 404 && !code) {
+      // It is retried for ever, since a server may be starting; but somebody must learn that it may be a mistake.
+      hinted = true;
+      console.warn(
+        `notify-listen: ${base}/${route} answered 404. Are the routes mounted there, and does the development server pass them on?`,
+      );
+    }
     const seconds = Number(response.headers.get('retry-after'));
-    throw new ListenError(code ?? 'protocol', message ?? `${route}: status ${response.status}`, {
+    throw new ListenError(code ?? 'protocol', message ?? `${base}/${route}: status ${response.status}`, {
       retryAfter: seconds * 1_000 || undefined,
     });
   };

@@ -1,5 +1,5 @@
 /** The connection: docs/client.md, first table, and its races. */
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { createBench, fateOf } from '../../kit/client.js';
 import { errorAnswer } from '../../kit/scripted-server.js';
 
@@ -540,4 +540,20 @@ test('status is an immutable snapshot, new whenever something in it changed', as
   stop();
   client.pause();
   expect(states).toEqual(['connecting', 'connected']);
+});
+
+test('routes that are not there: retried for ever, and said once in development', async () => {
+  const warn = vi.spyOn(console, 'warn').mockImplementation(() => {});
+  onTestFinished(() => warn.mockRestore());
+  const { server, world, client } = createBench();
+  const missing = () => new Response('<h1>Not found</h1>', { status: 404 });
+  server.instead.config = Array.from({ length: 3 }, () => missing);
+  server.instead.auth = Array.from({ length: 3 }, () => missing);
+  client.listen(order, { updated: () => {} });
+  await world.until(() => client.status().error !== undefined);
+  expect(client.status()).toMatchObject({ state: 'reconnecting', error: { code: 'protocol' } });
+  await world.until(() => client.status().state === 'connected');
+  expect(
+    warn.mock.calls.map(([text]) => String(text).includes('/notify-listen/') && String(text).includes('404')),
+  ).toEqual([true]);
 });

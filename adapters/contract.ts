@@ -2,10 +2,10 @@
  * The contract: what a notification, a log and the two halves of an adapter are, and what they promise. The contract
  * suites of `notify-listen/testing` prove these sentences for every implementation, with two instances each.
  */
-import type { Channel } from './channel.js';
 import type { ListenError } from './errors.js';
 import type { Position } from './position.js';
 import type { AuthAnswer, ConfigAnswer, ServerEvent, StreamRequest } from './protocol.js';
+import type { ProviderAdapter } from './provider.js';
 
 /** What an application listens to. `{ entity }` alone is the entity as a whole: a list. */
 export interface ObjectRef {
@@ -164,8 +164,6 @@ export interface AdapterCapabilities {
   readonly fansOut: 'node' | 'provider';
   /** A link that was cut is continued from a position without a separate catch-up read. */
   readonly replays: boolean;
-  /** A changed set of channels is taken on the running link; else the core opens a new link and swaps. */
-  readonly updatesInPlace: boolean;
 }
 
 /** The server half of an adapter whose connections live on our own nodes. */
@@ -178,42 +176,6 @@ export interface NodeAdapter {
   resync(start: LogWindow): void;
   /** Says goodbye to every connection, each with a random wait within `spreadMs`, and ends it. */
   close(spreadMs: number): Promise<void>;
-}
-
-/** What became of one notification that was given to a provider. */
-export type PublishOutcome =
-  | { readonly kind: 'accepted' }
-  /** The provider will never take it (too large, malformed): skip it, report it, go on. */
-  | { readonly kind: 'impossible'; readonly error: unknown }
-  /** Not now; the relay tries again, not before `retryAfterMs` when that is given. */
-  | { readonly kind: 'later'; readonly error: unknown; readonly retryAfterMs?: number };
-
-/** One rendering of an entry for one channel of a provider. */
-export interface Outgoing {
-  readonly channel: Channel;
-  readonly position: Position;
-  /** Wire JSON, at most {@link MAX_WIRE_BYTES} bytes. */
-  readonly json: string;
-  readonly action: string;
-}
-
-/** The server half of an adapter whose connections live at a provider. */
-export interface ProviderAdapter {
-  readonly name: string;
-  readonly capabilities: AdapterCapabilities & { readonly fansOut: 'provider' };
-  /** What the client half needs to connect. Never a secret. */
-  readonly publicSettings: Readonly<Record<string, unknown>>;
-  /** Publishes in order, at least once. One outcome for each item; rejects only for a fault that concerns them all. */
-  publish(batch: readonly Outgoing[]): Promise<readonly PublishOutcome[]>;
-  /** What the provider's own client expects as the answer to an authorisation of these channels. */
-  authorise(request: {
-    readonly connection: string;
-    readonly user: string;
-    readonly channels: readonly Channel[];
-  }): Promise<unknown>;
-  /** Ends delivery to a user whose rights have ended, within the bound that the adapter's page states. */
-  revoke(user: string, channels: readonly Channel[] | undefined): Promise<void>;
-  close(): Promise<void>;
 }
 
 export type ServerAdapter = NodeAdapter | ProviderAdapter;
@@ -234,8 +196,11 @@ export interface ClientAdapter {
 
 /** One attempt at being connected. */
 export interface Link {
-  /** Takes a new set on the running link. Only where `updatesInPlace`. */
-  update?(interest: Interest): void;
+  /**
+   * Whether a notification is news to this channel. Only on a link that keeps no order across channels, which then
+   * remembers what it saw above the position up to which all was received. Without it, news is what is after the newest.
+   */
+  sees?(read: { readonly position: Position | undefined }, position: Position): boolean;
   /** Ends the link. No event and no `down` comes after it. Closing twice is allowed. */
   close(): void;
 }
@@ -258,6 +223,10 @@ export interface LinkHost {
   interest(): Interest;
   /** `via` of the status: how events come at the moment. */
   via(via: Via): void;
+  /** Whether a person can see the page. */
+  visible(): boolean;
+  /** Asks for another link beside this one, which takes its place once it is ready. */
+  again(): void;
   down(error: ListenError): void;
 }
 

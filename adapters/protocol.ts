@@ -52,6 +52,25 @@ export interface AuthAnswer {
   readonly expiresIn: number;
 }
 
+/** `POST /auth` of a connection at a provider: may it hear the channels that these grants cover? */
+export interface ProviderAuthRequest {
+  readonly protocol: number;
+  /** How the provider names the connection. */
+  readonly connection: string;
+  readonly grants: readonly string[];
+  readonly channels: readonly Channel[];
+}
+
+export interface ProviderAuthAnswer {
+  readonly epoch: string;
+  /** Channels that the grants do not cover (any more). Everything else is covered by `details`. */
+  readonly reauthorise: readonly Channel[];
+  /** For the client half of the adapter. */
+  readonly details: unknown;
+  /** After how many milliseconds to ask again. */
+  readonly renewIn: number;
+}
+
 /** `POST /stream`: read the log for these channels. */
 export interface StreamRequest {
   readonly protocol: number;
@@ -123,6 +142,8 @@ export interface HelloEvent {
   readonly epoch: string;
   readonly user: string;
   readonly session?: string;
+  /** The adapter that the server is configured for; a page that has another one asks `/config` again. */
+  readonly provider?: string;
   readonly heartbeat: number;
   /** The window for refreshes after a resync, in milliseconds; 0: none. */
   readonly spread: number;

@@ -2,6 +2,7 @@
 import type { Log, ObjectRef } from '../adapters/contract.js';
 import type { ActionOf } from '../adapters/define.js';
 import type { Position } from '../adapters/position.js';
+import type { ProviderAdapter } from '../adapters/provider.js';
 
 /** A user as the application knows it: an id, or an object that has one. */
 export type User = string | number | { readonly id: string | number };
@@ -64,6 +65,8 @@ export interface NotifierOptions<Request = any, U extends User = any> {
   readonly notifyTimeout?: number;
   /** Wins over the environment. For tests and for an application that builds its own. */
   readonly log?: Log;
+  /** An adapter of your own; wins over `NOTIFY_LISTEN_PROVIDER`. Pages need its client half. See docs/writing-an-adapter.md. */
+  readonly adapter?: ProviderAdapter;
   /** The environment constants. Default: `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Gets every fault that reached no caller: of the log, of access checks, of the tail. Default: one `error` log line. */
@@ -115,7 +118,22 @@ export interface NotifyResult {
   readonly positions?: readonly Position[];
 }
 
+/** The worker that carries the log to a hosted provider. */
+export interface RelayMetrics {
+  /** This node does it; in a cluster one node does. */
+  readonly holds: boolean;
+  /** Items that wait for the provider, newer ones merged into older ones. */
+  readonly waiting: number;
+  readonly published: number;
+  /** Items that the provider will never take. */
+  readonly skipped: number;
+  /** For how many milliseconds nothing has been accepted although something waits; 0: all is well. */
+  readonly stuck: number;
+}
+
 export interface Metrics {
+  /** Only with a hosted provider. */
+  readonly relay?: RelayMetrics;
   readonly connections: number;
   readonly channels: number;
   readonly users: number;

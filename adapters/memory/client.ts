@@ -4,7 +4,7 @@ import type { MemoryPort } from './port.js';
 
 export type { MemoryLink, MemoryPort, MemoryReceiver } from './port.js';
 
-const CAPABILITIES: AdapterCapabilities = { fansOut: 'node', replays: true, updatesInPlace: false };
+const CAPABILITIES: AdapterCapabilities = { fansOut: 'node', replays: true };
 
 /** Makes the adapter; used where the server's configuration names the provider `memory`. */
 export function memory(port: MemoryPort): ClientAdapter {

@@ -20,7 +20,7 @@ import type { MemoryLink, MemoryReceiver } from './port.js';
 
 export type { MemoryLink, MemoryPort, MemoryReceiver } from './port.js';
 
-const CAPABILITIES = { fansOut: 'node', replays: true, updatesInPlace: false } as const satisfies AdapterCapabilities;
+const CAPABILITIES = { fansOut: 'node', replays: true } as const satisfies AdapterCapabilities;
 
 export interface MemoryServerOptions {
   /** What the node holds of the log. It takes an entry just before `deliver` does. */

@@ -68,7 +68,7 @@ export function sse(): ClientAdapter {
 
   return {
     name: 'sse',
-    capabilities: { fansOut: 'node', replays: true, updatesInPlace: false },
+    capabilities: { fansOut: 'node', replays: true },
     open(_interest, host): Link {
       const { world } = host;
       const life = new AbortController();

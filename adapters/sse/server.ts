@@ -16,7 +16,7 @@ export interface SseServer extends NodeAdapter {
   revoke(entry: RevokeEntry): void;
 }
 
-const CAPABILITIES = { fansOut: 'node', replays: true, updatesInPlace: false } as const satisfies AdapterCapabilities;
+const CAPABILITIES = { fansOut: 'node', replays: true } as const satisfies AdapterCapabilities;
 
 export function createSseServer(options: HubOptions): SseServer {
   const hub = createHub(options);

@@ -15,12 +15,16 @@ const isPackage = (to: string): boolean => !isFile(to) && !isBuiltin(to);
 /** `pusher/http` -> `pusher`, `@scope/name/x` -> `@scope/name`. */
 export const packageOf = (specifier: string): string => (/^(@[^/]+\/)?[^/]+/.exec(specifier) ?? [specifier])[0];
 
+/** Folders beside the adapters that are none: what applications test and develop with. */
+const NO_ADAPTERS: readonly string[] = ['testing', 'emulators'];
+
 /** The folder of an adapter's file; none for the ground floor and for what is not of an adapter. */
 const adapterOf = (file: string): string | undefined => /^adapters\/([^/]+)\//.exec(file)?.[1];
 
 /** Where the default adapter is put in: the only files of a room that know of an adapter. */
 const COMPOSITION: readonly (readonly [from: RegExp, to: RegExp])[] = [
   [/^server\/(index|notifier|use\/\w+)\.ts$/, /^adapters\/sse\/server\.ts$/],
+  [/^server\/providers\.ts$/, /^adapters\/(pusher|ably)\/server\.ts$/],
   [/^widget\/client\/index\.ts$/, /^adapters\/sse\/client\.ts$/],
 ];
 
@@ -52,7 +56,7 @@ export const rooms: Rule = (graph) =>
 
 /** An adapter's half does not reach its other half, and what both halves share is pure. */
 export const halves: Rule = (graph) => {
-  const adapters = new Set([...graph.keys()].map(adapterOf).filter((name) => name !== undefined && name !== 'testing'));
+  const adapters = new Set([...graph.keys()].map(adapterOf).filter((name) => name !== undefined && !NO_ADAPTERS.includes(name)));
   return [...adapters].flatMap((name) => {
     const inside = (half: string): string[] =>
       [...reach(graph, `adapters/${name}/${half}.ts`)].filter((file) => adapterOf(file) === name);
@@ -86,6 +90,8 @@ export const packages: Rule = (graph) =>
     if (!isLibrary(from) || !isPackage(to)) return false;
     if (packageOf(to) === 'react') return !from.startsWith('widget/react/');
     if (packageOf(to) === 'express') return from !== 'server/use/express.ts' || kind !== 'type';
+    // The emulators are servers by themselves, loaded by nothing else of the library.
+    if (from.startsWith('adapters/emulators/')) return !['ws', '@msgpack/msgpack'].includes(packageOf(to));
     const isOwnFile = /^adapters\/[^/]+\/(server|client)\.ts$|^server\/log\/\w+\.ts$/.test(from);
     return !isOwnFile || kind === 'value';
   });

@@ -4,6 +4,7 @@ import type { ActionOf } from '../../adapters/define.js';
 import type { ListenError } from '../../adapters/errors.js';
 import type { Position } from '../../adapters/position.js';
 import type { WireNotification } from '../../adapters/protocol.js';
+import type { ProviderClientAdapter } from '../../adapters/provider.js';
 
 /** Why callbacks run: a notification, news that may have been missed, or a change between loading and listening. */
 export type RefreshReason = 'notification' | 'resync' | 'load';
@@ -150,7 +151,7 @@ export interface ListenClientOptions {
   /** Default `same-origin`. */
   readonly credentials?: RequestCredentials;
   /** Adapters beside the built-in SSE, which is always there. */
-  readonly adapters?: readonly ClientAdapter[];
+  readonly adapters?: readonly (ClientAdapter | ProviderClientAdapter)[];
   /** Callbacks that rows may name. */
   readonly callbacks?: CallbackRegistry;
   /** Gets every error that no row or listener took. Default: `console.error`. */

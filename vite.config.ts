@@ -59,7 +59,7 @@ const config: ViteUserConfig = defineConfig({
     sourcemap: true,
     lib: { entry: entryPoints(), formats: ['es'] },
     rolldownOptions: {
-      external: [/^node:/, /^react(-dom)?(\/|$)/, 'express'],
+      external: [/^node:/, /^react(-dom)?(\/|$)/, 'express', 'pusher', 'pusher-js', 'ably', 'ably/modular'],
       // 'use client' is kept, at the top of the one file that needs it: test/package.test.ts.
       onwarn: (warning, warn) => (warning.code === 'MODULE_LEVEL_DIRECTIVE' ? undefined : warn(warning)),
       output: {

@@ -1,0 +1,148 @@
+/**
+ * The server half of the Pusher adapter: publishes through Pusher's HTTP API, signs what pages may hear, and ends the
+ * connections of users whose right has ended. The official SDK `pusher` is loaded with the first use.
+ */
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import type PusherSdk from 'pusher';
+import type { Channel } from '../channel.js';
+import {
+  EVERYBODY,
+  type Outgoing,
+  type ProviderAdapter,
+  type ProviderAuthorisation,
+  type ProviderAuthorised,
+} from '../provider.js';
+import type { PusherDetails } from './details.js';
+import { checkSocketId, readForm } from './forms.js';
+import { fixedName, isHashed, LEAD_MS, periodAt, periodName, periodsAt, SKEW_MS } from './names.js';
+import { judge, publish } from './publish.js';
+import { type PusherSettings, publicSettingsOf } from './settings.js';
+
+export { type PusherSettings, readPusherSettings } from './settings.js';
+
+/**
+ * A call that takes longer is given up and made again. Together with the difference of two nodes' clocks it must stay
+ * below `SKEW_MS`, since the name was chosen when the call began.
+ */
+const TIMEOUT_MS = 5_000;
+/** Pages ask for the next names spread over this part of the lead; the rest is for an answer that must be asked for twice. */
+const RENEWAL_SPREAD_MS = 20_000;
+/** Connections to the API that are kept: calls are made one after the other, and ending connections goes beside them. */
+const KEPT_SOCKETS = 2;
+
+export interface PusherAdapterOptions extends PusherSettings {
+  /** Goes into every name: environments with the same keys do not hear each other. */
+  readonly namespace: string;
+  /** Wall clock, milliseconds since 1970. Default: `Date.now`. */
+  readonly now?: () => number;
+  /** From 0 up to, not including, 1. Default: `Math.random`. */
+  readonly random?: () => number;
+}
+
+/** The server half. Nothing is loaded and nobody is asked before it is used. */
+export function createPusherAdapter(options: PusherAdapterOptions): ProviderAdapter {
+  const { namespace, fixedNames, now = Date.now, random = Math.random } = options;
+  const agent =
+    options.scheme === 'https'
+      ? new HttpsAgent({ keepAlive: true, maxFreeSockets: KEPT_SOCKETS })
+      : new HttpAgent({ keepAlive: true, maxFreeSockets: KEPT_SOCKETS });
+  let sdk: Promise<PusherSdk> | undefined;
+
+  function load(): Promise<PusherSdk> {
+    sdk ??= create();
+    return sdk;
+  }
+
+  async function create(): Promise<PusherSdk> {
+    let Pusher: typeof PusherSdk;
+    try {
+      ({ default: Pusher } = await import('pusher'));
+    } catch (cause) {
+      sdk = undefined;
+      throw new Error('NOTIFY_LISTEN_PROVIDER=pusher needs the package "pusher": npm install pusher', { cause });
+    }
+    const { appId, key, secret, cluster, host, port, scheme } = options;
+    const account = { appId, key, secret, useTLS: scheme === 'https', timeout: TIMEOUT_MS, agent };
+    return new Pusher(
+      host !== undefined
+        ? { ...account, host, ...(port !== undefined && { port: String(port) }) }
+        : { ...account, cluster: cluster ?? '' },
+    );
+  }
+
+  function namesOf(item: Outgoing): readonly string[] {
+    const period = periodAt(now());
+    return item.channels.flatMap((channel) => {
+      const name = periodName(namespace, channel, period);
+      // No client that knows only fixed names can ask for these.
+      const own = channel === EVERYBODY || isHashed(namespace, channel);
+      return fixedNames && !own ? [name, fixedName(namespace, channel)] : [name];
+    });
+  }
+
+  async function authorise({ connection, user, channels }: ProviderAuthorisation): Promise<ProviderAuthorised> {
+    const socketId = checkSocketId(connection, 'connection');
+    const pusher = await load();
+    const periods = periodsAt(now());
+    const details: PusherDetails = {
+      user: signUser(pusher, socketId, user),
+      periods: periods.map(({ period, endsIn }) => ({
+        endsIn,
+        keep: SKEW_MS,
+        names: Object.fromEntries(
+          channels.map((channel) => {
+            const name = periodName(namespace, channel, period);
+            return [name, pusher.authorizeChannel(socketId, name).auth];
+          }),
+        ),
+      })),
+    };
+    const last = periods.at(-1)?.endsIn ?? 0;
+    return { details, renewIn: Math.ceil(last - LEAD_MS + random() * RENEWAL_SPREAD_MS) };
+  }
+
+  async function revoke(users: readonly string[], _channels: readonly Channel[] | undefined): Promise<void> {
+    const pusher = await load();
+    // Pusher can end connections only as a whole; the pages come back by themselves and are granted what is left.
+    for (const user of users) {
+      try {
+        await pusher.terminateUserConnections(user);
+      } catch (thrown) {
+        // Nobody of that name is there.
+        if ((thrown as { status?: number }).status === 404) continue;
+        throw judge(thrown).error;
+      }
+    }
+  }
+
+  return {
+    name: 'pusher',
+    capabilities: { fansOut: 'provider' },
+    publicSettings: { ...publicSettingsOf(options) },
+    publish: async (batch) => publish(await load(), batch, namesOf),
+    authorise,
+    revoke,
+    ...(fixedNames && {
+      forms: {
+        read: (fields: URLSearchParams) => readForm(namespace, fields),
+        async answer(fields: URLSearchParams, granted: ProviderAuthorisation): Promise<unknown> {
+          const pusher = await load();
+          const socketId = checkSocketId(fields.get('socket_id') ?? '', 'socket_id');
+          const [channel] = granted.channels;
+          return fields.has('channel_name') && channel !== undefined
+            ? pusher.authorizeChannel(socketId, fixedName(namespace, channel))
+            : signUser(pusher, socketId, granted.user);
+        },
+      },
+    }),
+    async close() {
+      agent.destroy();
+    },
+  };
+}
+
+function signUser(pusher: PusherSdk, socketId: string, user: string): PusherDetails['user'] {
+  const { auth, user_data } = pusher.authenticateUser(socketId, { id: user });
+  return { auth, user_data };
+}

@@ -54,6 +54,8 @@ export interface HttpServerOptions {
 export interface HttpServer {
   /** Known once it has been started. */
   readonly port: number;
+  /** Requests so far, refused ones included, without those of the control route. */
+  readonly requests: number;
   start(): Promise<void>;
   /** Cuts every connection. Resolves when the port is free. */
   stop(): Promise<void>;
@@ -74,6 +76,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const { world, faults } = options;
   const sockets = new Set<Socket>();
   let port = options.port;
+  let requests = 0;
   const server = createServer((request, response) => {
     answer(request, response).catch(() => request.socket.destroy());
   });
@@ -89,7 +92,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const [path = '', query = ''] = (request.url ?? '').split(/\?(.*)/s);
-    const refusal = options.isControl(path) ? null : faults.now.requests;
+    const isControl = options.isControl(path);
+    const refusal = isControl ? null : faults.now.requests;
+    if (!isControl) requests++;
     if (refusal === 'reset') return void request.socket.destroy();
     const body = await readBody(request, options.bodyLimit);
     if (refusal === 'silent') return;
@@ -107,7 +112,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
         : options.tooLarge;
     if (!made) return;
     const { delay } = faults.now;
-    if (delay > 0 && !options.isControl(path)) await new Promise<void>((done) => world.setTimeout(done, delay));
+    if (delay > 0 && !isControl) await new Promise<void>((done) => world.setTimeout(done, delay));
     if (response.destroyed) return;
     if (made.after) response.once('finish', made.after);
     for (const [name, value] of Object.entries(made.headers ?? {})) response.setHeader(name, value);
@@ -117,6 +122,9 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   return {
     get port() {
       return port;
+    },
+    get requests() {
+      return requests;
     },
     async start() {
       if (server.listening) return;

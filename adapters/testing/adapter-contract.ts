@@ -5,86 +5,33 @@
  * "Nothing came" is proved by a marker that is notified later: what a link carries keeps its order. The file is long
  * because it is a list: one case for each promise.
  */
-import type { ChangedObject, NotifyOptions } from '../../server/types.js';
-import type { ListenClient, ListenClientOptions } from '../../widget/client/types.js';
 import type { ObjectRef } from '../contract.js';
 import { ListenError } from '../errors.js';
 import { sameObject } from '../notification.js';
 import type { Position } from '../position.js';
+import type { AdapterHouse } from './adapter-house.js';
 import { assert, assertEqual, type ContractCase, inTime, PATIENCE } from './case.js';
-import { openPage, type Page, type Watched } from './page.js';
-
-/** What `notify` resolves with: the positions, or a result that has them. */
-type Notified = readonly Position[] | { readonly positions?: readonly Position[] };
-
-/** A server with its adapter, and pages that connect to it. */
-export interface AdapterHouse {
-  notify(action: string, object: ChangedObject | readonly ChangedObject[], options?: NotifyOptions): Promise<Notified>;
-  revoke(user: string, object?: ObjectRef): Promise<unknown>;
-  position(): Promise<Position>;
-  /** A page of this user, and of this login session. */
-  createClient(
-    page: { readonly user: string; readonly session?: string },
-    hooks: Pick<ListenClientOptions, 'onTrace' | 'onError'>,
-  ): ListenClient;
-  /** Cuts every link, and lets no request through until `connect`. */
-  disconnect(): void | Promise<void>;
-  connect(): void | Promise<void>;
-  /** Something may have been missed, on all objects. */
-  gap(): Promise<unknown>;
-  /** The server starts anew with an empty log of another epoch; every link is cut. */
-  restart(): Promise<unknown>;
-  /** How often pages asked for access, and how many links they opened, so far. */
-  requests(): { readonly auth: number; readonly links: number };
-  close(): Promise<unknown>;
-}
-
-/** Names that have been somebody's bug. */
-const NAMES = [
-  'a/b',
-  '../..',
-  '*',
-  '@user',
-  'ns:x',
-  '%2F',
-  ' ',
-  'é',
-  'e\u0301',
-  '订单 👩‍👩‍👧',
-  '__proto__',
-  'constructor',
-  'x'.repeat(300),
-];
-
-/** The entities that the house must ask `mayListen` about; no other may be listened to. */
-export const CONTRACT_ENTITIES: readonly string[] = ['Order', 'Invoice', 'Marker', ...NAMES];
+import { CONTRACT_ENTITIES, NAMES } from './entities.js';
+import { hostedCases } from './hosted-cases.js';
+import { nodeCases } from './node-cases.js';
+import type { Page, Watched } from './page.js';
+import { actionsOf, type Case, onStage, positionOf, range, reasons, USERS } from './stage.js';
 
 export interface AdapterContractOptions {
   /** How long a case waits for what must come, in milliseconds, before it fails. Default 5,000. */
   readonly patience?: number;
   /** How often a race is tried. Default 40. */
   readonly rounds?: number;
+  /**
+   * The name of the adapter, as `via` tells it, when its connections live at a provider: the house must have `provider`.
+   * Adds the cases of what providers do, and takes it that order is kept within one channel only.
+   */
+  readonly hosted?: string;
+  /** The house has `nodes`. Adds the cases of several servers on one log. Default `false`. */
+  readonly nodes?: boolean;
 }
 
 const ORDER = { entity: 'Order', id: 42 } as const;
-const range = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-const keyOf = (user: string, { entity, id }: ObjectRef): string => JSON.stringify([user, entity, String(id)]);
-
-/** What a case has in its hands. */
-interface Stage {
-  readonly house: AdapterHouse;
-  open(user?: string, session?: string): Page;
-  /** Takes the right away, or gives it back. Everybody may listen to everything else. */
-  refuse(user: string, object: ObjectRef): void;
-  allow(user: string, object: ObjectRef): void;
-  /** Resolves once each page has been given everything that was notified so far, and has run what it wanted to run. */
-  quiet(...pages: Page[]): Promise<void>;
-  /** Listens from now on: what was notified before does not concern it. */
-  watch(page: Page, object: ObjectRef, actions?: Parameters<Page['listen']>[2]): Promise<Watched>;
-}
-
-type Case = readonly [name: string, run: (stage: Stage) => Promise<void>];
-
 /**
  * The cases of the adapter's contract.
  *
@@ -93,9 +40,8 @@ type Case = readonly [name: string, run: (stage: Stage) => Promise<void>];
  */
 export function adapterContract(
   factory: (mayListen: (user: string, object: ObjectRef) => boolean) => AdapterHouse | Promise<AdapterHouse>,
-  { patience = PATIENCE, rounds = 40 }: AdapterContractOptions = {},
+  { patience = PATIENCE, rounds = 40, hosted, nodes = false }: AdapterContractOptions = {},
 ): ContractCase[] {
-  const reasons = ({ runs }: Watched): string[] => runs.map(({ reason }) => reason);
   const refusedWith = async (ready: Promise<void>): Promise<string> =>
     inTime(
       ready.then(
@@ -206,8 +152,13 @@ export function adapterContract(
         const [ann, bob] = [open('ann'), open('bob')];
         const [hers, his] = [await watch(ann, ORDER), await watch(bob, ORDER)];
         await house.notify('shipped', ORDER, { to: { users: ['ann'] } });
+        // What is addressed to bob travels on the channel on which hers would have come to him.
+        await house.notify('updated', ORDER, { to: { users: ['bob'] } });
+        await ann.until(() => hers.runs.length > 0, 'what is for ann');
+        await bob.until(() => his.runs.length > 0, 'what is for bob');
         await quiet(ann, bob);
-        assertEqual([hers.runs.length, his.received()], [1, 0], 'runs of ann, notifications at bob');
+        assertEqual([actionsOf(hers), actionsOf(his)], [['shipped'], ['updated']], 'what ran at ann and bob');
+        assertEqual([hers.received(), his.received()], [1, 1], 'notifications at ann and bob');
       },
     ],
     [
@@ -216,8 +167,12 @@ export function adapterContract(
         const [desk, phone] = [open('ann', 's-desk'), open('ann', 's-phone')];
         const [here, there] = [await watch(desk, ORDER), await watch(phone, ORDER)];
         await house.notify('shipped', ORDER, { to: { sessions: ['s-desk'] } });
+        await house.notify('updated', ORDER, { to: { sessions: ['s-phone'] } });
+        await desk.until(() => here.runs.length > 0, 'what is for the desk');
+        await phone.until(() => there.runs.length > 0, 'what is for the phone');
         await quiet(desk, phone);
-        assertEqual([here.runs.length, there.received()], [1, 0], 'runs at the desk, notifications at the phone');
+        assertEqual([actionsOf(here), actionsOf(there)], [['shipped'], ['updated']], 'what ran at the desk and phone');
+        assertEqual([here.received(), there.received()], [1, 1], 'notifications at the desk and the phone');
       },
     ],
     [
@@ -251,14 +206,22 @@ export function adapterContract(
           ...NAMES.map((entity) => ({ entity })),
         ];
         const watched = await Promise.all(objects.map((object) => watch(page, object)));
+        // Each with an action of its own, so that none of them is merged with another.
+        for (const [index, object] of objects.entries())
+          if (object.id !== undefined) await house.notify(`updated-${index}`, object);
+        await quiet(page);
         for (const [index, object] of objects.entries()) {
-          if (object.id === undefined) continue;
-          const before = watched.map((each) => each.received());
-          await house.notify('updated', object);
-          await quiet(page);
-          const heard = objects.filter((_, at) => (watched[at]?.received() ?? 0) > (before[at] ?? 0));
-          const list = objects.filter(({ entity, id }) => entity === object.entity && id === undefined);
-          assertEqual(heard, [objects[index], ...list], `who heard of ${JSON.stringify(object)}`);
+          const concerns = ({ entity, id }: { entity: string; id?: string }): boolean =>
+            entity === object.entity && id !== undefined && (object.id === undefined || object.id === id);
+          const heard = page.traces.filter(
+            (trace) => sameObject(trace.object, object) && trace.notification?.action.startsWith('updated-'),
+          );
+          assertEqual(
+            [...new Set(heard.map(({ notification }) => notification?.action))].sort(),
+            objects.flatMap((each, at) => (concerns(each) ? [`updated-${at}`] : [])).sort(),
+            `what was heard of ${JSON.stringify(object)}`,
+          );
+          assertEqual(watched[index]?.received(), objects.filter(concerns).length, 'notifications');
         }
       },
     ],
@@ -380,7 +343,7 @@ export function adapterContract(
     ],
     [
       '[22] after close no callback starts, even for what has arrived',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, marked }) => {
         const page = open();
         const second: { watched?: Watched } = {};
         await watch(page, ORDER, () => ({ '*': () => second.watched?.close() }));
@@ -391,7 +354,7 @@ export function adapterContract(
         await inTime(refusedWith(watched.listening.ready), 'ready', patience);
         await page.until(() => page.traces.some(({ fate }) => fate === 'ran'), 'the first run');
         await house.notify('shipped', ORDER);
-        await marked(house, page);
+        await marked(page);
         assertEqual(watched.runs, [], 'runs of the listener that was closed');
         await quiet();
       },
@@ -437,7 +400,7 @@ export function adapterContract(
     ],
     [
       '[29] listeners may come and go inside callbacks',
-      async ({ house, open, watch }) => {
+      async ({ house, open, watch, marked }) => {
         const page = open();
         const position = await house.position();
         const born: Watched[] = [];
@@ -458,7 +421,7 @@ export function adapterContract(
         await page.until(() => (born[1]?.runs.length ?? 0) > 0, 'the run of the other one');
         // A listener that closes itself while it runs says nothing of the end of that run, so `quiet` would wait for it.
         await page.until(() => last.runs.length === 2, 'the second run of the last');
-        await marked(house, page);
+        await marked(page);
         assertEqual([first.runs.length, last.runs.length], [1, 2], 'runs');
       },
     ],
@@ -467,14 +430,13 @@ export function adapterContract(
   const reliability: Case[] = [
     [
       '[30] what was notified while a page was cut off arrives when it is back',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, cut, back }) => {
         const page = open();
         const watched = await Promise.all(range(5).map((id) => watch(page, { entity: 'Order', id })));
-        await house.disconnect();
-        await page.until(() => page.client.status().state === 'reconnecting', 'the page to notice');
+        await cut(page);
         for (const id of [0, 1, 2, 2, 3]) await house.notify('shipped', { entity: 'Order', id });
         await house.connect();
-        await page.until(() => watched.slice(0, 4).every(({ runs }) => runs.length > 0), 'the runs');
+        await back(page, () => watched.slice(0, 4).every(({ runs }) => runs.length > 0), 'the runs');
         await quiet(page);
         assertEqual(
           watched.map(reasons),
@@ -485,7 +447,7 @@ export function adapterContract(
     ],
     [
       '[30] cut at any point, no page ends stale',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, back }) => {
         const page = open();
         const watched = await Promise.all(range(10).map((id) => watch(page, { entity: 'Order', id })));
         const newest = new Map<number, Position>();
@@ -502,7 +464,8 @@ export function adapterContract(
           if (round % 25 === 17) await house.connect();
         }
         await house.connect();
-        await page.until(
+        await back(
+          page,
           () => [...newest].every(([id, position]) => watched[id]?.runs.at(-1)?.notification?.position === position),
           'each object’s newest notification',
         );
@@ -521,25 +484,20 @@ export function adapterContract(
         const watched = await watch(page, ORDER);
         await house.notify('updated', ORDER);
         await quiet(page);
-        assertEqual(
-          watched.runs.map(({ notification }) => notification?.action),
-          ['updated'],
-          'what ran',
-        );
+        assertEqual(actionsOf(watched), ['updated'], 'what ran');
       },
     ],
     [
       '[32] no notification reaches a listener twice, however often the link is cut',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, cut, back }) => {
         const page = open();
         const [object, list] = [await watch(page, ORDER), await watch(page, { entity: 'Order' })];
         await house.notify('shipped', ORDER);
         await quiet(page);
         for (let n = 0; n < 3; n++) {
-          await house.disconnect();
-          await page.until(() => page.client.status().state === 'reconnecting', 'the page to notice');
+          await cut(page);
           await house.connect();
-          await page.until(() => page.client.status().state === 'connected', 'the page to be back');
+          await back(page, () => page.client.status().state === 'connected', 'the page to be back');
           await quiet(page);
         }
         assertEqual([object.received(), list.received()], [1, 1], 'notifications at the object and the list');
@@ -548,13 +506,13 @@ export function adapterContract(
     ],
     [
       '[35] [36] a server that lost its log says so: each callback runs once, and hears what comes',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, back }) => {
         const page = open();
         const watched = [await watch(page, ORDER), await watch(page, { entity: 'Order' }), await watch(page, ORDER)];
         await house.notify('shipped', ORDER);
         await quiet(page);
         await house.restart();
-        await page.until(() => watched.every(({ runs }) => runs.length > 1), 'the runs after the restart');
+        await back(page, () => watched.every(({ runs }) => runs.length > 1), 'the runs after the restart');
         await quiet(page);
         await house.notify('updated', ORDER);
         await quiet(page);
@@ -569,6 +527,8 @@ export function adapterContract(
           pages.flatMap((page) => [watch(page, ORDER), watch(page, { entity: 'Invoice', id: 1 })]),
         );
         await house.gap();
+        // At a provider this leads to a read, and what a read brings comes beside everything else.
+        for (const page of pages) await page.until(() => watched.every(({ runs }) => runs.length > 0), 'the resyncs');
         await quiet(...pages);
         assertEqual(
           watched.map(reasons),
@@ -579,14 +539,13 @@ export function adapterContract(
     ],
     [
       '[36] a gap while a page was cut off: once as well',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, cut, back }) => {
         const page = open();
         const watched = await watch(page, ORDER);
-        await house.disconnect();
-        await page.until(() => page.client.status().state === 'reconnecting', 'the page to notice');
+        await cut(page);
         await house.gap();
         await house.connect();
-        await page.until(() => watched.runs.length > 0, 'the resync');
+        await back(page, () => watched.runs.length > 0, 'the resync');
         await quiet(page);
         assertEqual(reasons(watched), ['resync'], 'reasons');
       },
@@ -611,7 +570,7 @@ export function adapterContract(
     [
       '[59] who may listen to what: each user to their own objects, nobody to an entity that is not named',
       async ({ house, open, refuse, quiet }) => {
-        const users = ['ann', 'bob', 'carl'];
+        const users = USERS;
         for (const user of users)
           for (const owner of users) if (user !== owner) refuse(user, { entity: 'Order', id: owner });
         const pages = users.map((user) => open(user));
@@ -687,79 +646,14 @@ export function adapterContract(
     ],
   ];
 
-  return [...publishing, ...listening, ...reliability, ...access].map(([name, run]) => ({
-    name,
-    run: () => onStage(run),
-  }));
-
-  async function onStage(run: (stage: Stage) => Promise<void>): Promise<void> {
-    const refused = new Set<string>();
-    const mayListen = (user: string, object: ObjectRef): boolean =>
-      CONTRACT_ENTITIES.includes(object.entity) && !refused.has(keyOf(user, object));
-    const house = await factory(mayListen);
-    const pages: Page[] = [];
-    try {
-      await run({
-        house,
-        open(user = 'ann', session) {
-          const page = openPage(
-            (hooks) => house.createClient({ user, ...(session !== undefined && { session }) }, hooks),
-            patience,
-          );
-          pages.push(page);
-          return page;
-        },
-        refuse: (user, object) => void refused.add(keyOf(user, object)),
-        allow: (user, object) => void refused.delete(keyOf(user, object)),
-        async quiet(...each) {
-          for (const page of each) {
-            await marked(house, page);
-            await page.until(() => waiting(page) === 0, 'everything that was queued to run');
-          }
-        },
-        async watch(page, object, actions) {
-          const watched = page.listen(object, { position: await house.position() }, actions);
-          await inTime(watched.listening.ready, 'ready', patience);
-          return watched;
-        },
-      });
-    } finally {
-      for (const { client } of pages) client.close();
-      await house.close();
-    }
-  }
-}
-
-/** Runs that were announced and have not ended. */
-function waiting({ traces }: Page): number {
-  const count = (...fates: string[]): number => traces.filter(({ fate }) => fates.includes(fate)).length;
-  return count('queued') - count('ran', 'failed');
-}
-
-function positionOf(notified: Notified): Position {
-  const [position] = ('positions' in notified ? notified.positions : (notified as readonly Position[])) ?? [];
-  assert(position !== undefined, 'notify was not accepted');
-  return position;
-}
-
-let markers = 0;
-
-/** Notifies a marker and waits until the page has it: whatever was notified before is there by then, or never comes. */
-async function marked(house: AdapterHouse, page: Page): Promise<void> {
-  // A channel whose grant is being asked for anew is not on the marker's link yet: one more listener tells when it is.
-  for (const { listening } of page.watched) {
-    if (listening.error) continue;
-    const probe = page.client.listen(listening.object, [{ on: '-', run: () => {}, resync: false }], {
-      position: await house.position(),
-    });
-    await probe.ready.catch(() => {});
-    probe.close();
-  }
-  const object = { entity: 'Marker', id: ++markers };
-  const watched = page.listen(object, { position: await house.position() }, (run) => [{ on: '*', run, resync: false }]);
-  await watched.listening.ready;
-  await house.notify('marked', object);
-  await page.until(() => page.traces.some((trace) => sameObject(trace.object, object)), 'the marker');
-  await page.until(() => watched.runs.length > 0, 'the run of the marker');
-  watched.close();
+  const all = [
+    ...publishing,
+    ...listening,
+    ...reliability,
+    ...access,
+    ...(nodes ? nodeCases : []),
+    ...(hosted === undefined ? [] : hostedCases(hosted)),
+  ];
+  const setting = { entities: CONTRACT_ENTITIES, hosted: hosted !== undefined, patience };
+  return all.map(([name, run]) => ({ name, run: () => onStage(factory, setting, run) }));
 }

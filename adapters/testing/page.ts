@@ -3,7 +3,16 @@
 import type { Actions, ListenClient, Listening, ListenOptions, Refresh, Trace } from '../../widget/client/types.js';
 import type { ObjectRef } from '../contract.js';
 import { checkObject, sameObject } from '../notification.js';
+import type { HouseHooks } from './adapter-house.js';
 import { inTime } from './case.js';
+import { createPageClock } from './page-clock.js';
+
+/** The action of markers that no listener may count. */
+export const MARK = 'contract-mark';
+
+/** How much faster the clock of a page runs while it is in a hurry, and how often it is moved on, in milliseconds. */
+const HURRY = 4;
+const HURRY_EVERY = 25;
 
 export interface Page {
   readonly client: ListenClient;
@@ -15,6 +24,10 @@ export interface Page {
   listen(object: ObjectRef, options?: ListenOptions, actions?: (note: (refresh: Refresh) => void) => Actions): Watched;
   /** Resolves once `holds` holds. It is asked after every run, trace, error and change of the status. */
   until(holds: () => boolean, what: string): Promise<void>;
+  /** The same, while the clock of the page runs faster: for what waits out a backoff. Only with a provider. */
+  soon(holds: () => boolean, what: string): Promise<void>;
+  /** So many milliseconds pass for the page, at once. Only with a provider. */
+  pass(ms: number): void;
   /** The listeners of this page that were not closed by {@link Watched.close}, in order. */
   readonly watched: ReadonlySet<Watched>;
 }
@@ -28,11 +41,12 @@ export interface Watched {
   close(): void;
 }
 
-/** Gives a client that `make` makes a memory. */
-export function openPage(
-  make: (hooks: { onTrace: (trace: Trace) => void; onError: (error: unknown) => void }) => ListenClient,
-  patience: number,
-): Page {
+/**
+ * Gives a client that `make` makes a memory.
+ *
+ * @param clock whether the page's clock is in the hand of the case
+ */
+export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: number, clock = false): Page {
   const traces: Trace[] = [];
   const errors: unknown[] = [];
   const looks = new Set<() => void>();
@@ -40,7 +54,9 @@ export function openPage(
   const look = (): void => {
     for (const each of [...looks]) each();
   };
+  const { world, pass } = createPageClock();
   const client = make({
+    ...(clock && { world }),
     onTrace(trace) {
       traces.push(trace);
       look();
@@ -52,11 +68,30 @@ export function openPage(
   });
   client.onStatus(look);
 
+  async function until(holds: () => boolean, what: string): Promise<void> {
+    let stop: () => void = () => {};
+    const held = new Promise<void>((resolve) => {
+      const each = (): void => {
+        if (holds()) resolve();
+      };
+      looks.add(each);
+      stop = () => looks.delete(each);
+      each();
+    });
+    return inTime(held, what, patience).finally(stop);
+  }
+
   return {
     client,
     traces,
     errors,
     watched,
+    until,
+    async soon(holds, what) {
+      const timer = setInterval(() => pass(HURRY_EVERY * (HURRY - 1)), HURRY_EVERY);
+      await until(holds, what).finally(() => clearInterval(timer));
+    },
+    pass,
     listen(object, options, actions = (note) => ({ '*': note })) {
       const runs: Refresh[] = [];
       const listening = client.listen(
@@ -77,23 +112,12 @@ export function openPage(
         },
         received: () =>
           traces.filter(
-            (trace) => sameObject(trace.object, own) && trace.reason === 'notification' && RECEIVED.has(trace.fate),
+            ({ object: its, reason, fate, notification }) =>
+              sameObject(its, own) && reason === 'notification' && notification?.action !== MARK && RECEIVED.has(fate),
           ).length,
       };
       watched.add(it);
       return it;
-    },
-    async until(holds, what) {
-      let stop: () => void = () => {};
-      const held = new Promise<void>((resolve) => {
-        const each = (): void => {
-          if (holds()) resolve();
-        };
-        looks.add(each);
-        stop = () => looks.delete(each);
-        each();
-      });
-      return inTime(held, what, patience).finally(stop);
     },
   };
 }

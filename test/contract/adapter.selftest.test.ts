@@ -36,7 +36,11 @@ function brokenHouse({ mayListen = (ask) => ask, interest = (it) => it, event = 
       position: server.position,
       createClient(page, hooks) {
         const { adapters = [], ...options } = server.options(page);
-        return createListenClient({ ...options, adapters: adapters.map(broken), ...hooks });
+        return createListenClient({
+          ...options,
+          adapters: adapters.map((adapter) => ('open' in adapter ? broken(adapter) : adapter)),
+          ...hooks,
+        });
       },
       disconnect: server.disconnect,
       connect: server.connect,

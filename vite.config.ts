@@ -5,14 +5,14 @@ import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig 
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The entry points by their place in `dist`, which is that of their source. The exports of package.json are the list. */
+/** The entry points by their place in `dist`, which is that of their source: the exports and the bin of package.json. */
 export function entryPoints(): Record<string, string> {
-  const { exports } = JSON.parse(readFileSync(path('package.json'), 'utf8')) as {
+  const { exports, bin } = JSON.parse(readFileSync(path('package.json'), 'utf8')) as {
     exports: Record<string, string | { default: string }>;
+    bin: Record<string, string>;
   };
-  const places = Object.values(exports).flatMap((target) =>
-    typeof target === 'string' ? [] : [target.default.replace(/^\.\/dist\/|\.js$/g, '')],
-  );
+  const exported = Object.values(exports).flatMap((target) => (typeof target === 'string' ? [] : [target.default]));
+  const places = [...exported, ...Object.values(bin)].map((file) => file.replace(/^\.\/dist\/|\.js$/g, ''));
   return Object.fromEntries(places.map((place) => [place, path(`${place}.ts`)]));
 }
 
@@ -59,7 +59,17 @@ const config: ViteUserConfig = defineConfig({
     sourcemap: true,
     lib: { entry: entryPoints(), formats: ['es'] },
     rolldownOptions: {
-      external: [/^node:/, /^react(-dom)?(\/|$)/, 'express', 'pusher', 'pusher-js', 'ably', 'ably/modular'],
+      external: [
+        /^node:/,
+        /^react(-dom)?(\/|$)/,
+        'express',
+        'pusher',
+        'pusher-js',
+        'ably',
+        'ably/modular',
+        'ws',
+        '@msgpack/msgpack',
+      ],
       // 'use client' is kept, at the top of the one file that needs it: test/package.test.ts.
       onwarn: (warning, warn) => (warning.code === 'MODULE_LEVEL_DIRECTIVE' ? undefined : warn(warning)),
       output: {

@@ -9,6 +9,7 @@ import * as rules from './kit/house-rules.js';
 const house = readGraph(root, ['adapters', 'server', 'widget', 'demo', 'test']);
 
 interface Manifest {
+  readonly bin: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | { readonly types: string; readonly default: string }>>;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly peerDependencies: Readonly<Record<string, string>>;
@@ -130,12 +131,12 @@ test('a long file with a reason is taken', () => {
 });
 
 describe('package.json', () => {
-  test('exports each built file, and builds each export', () => {
+  test('names each built file, as an export or as the bin, and builds each of them', () => {
     buildPackage();
     const built = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })
       .map((file) => `./dist/${file.replaceAll('\\', '/')}`)
       .filter((file) => file.endsWith('.js') && !file.startsWith('./dist/shared/'));
-    expect(built.sort()).toEqual(entries.map((entry) => entry.default).sort());
+    expect(built.sort()).toEqual([...entries.map((entry) => entry.default), ...Object.values(manifest.bin)].sort());
     for (const { types } of entries) expect(existsSync(join(root, types)), types).toBe(true);
   });
 

@@ -6,13 +6,12 @@
  * pause, close), and each of those touches every one of the others: apart, they would be read side by side.
  */
 import { type Channel, channelOf } from '../../adapters/channel.js';
-import type { ClientAdapter } from '../../adapters/contract.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
 import { limited } from '../../adapters/limit.js';
 import type { AuthAnswer, ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
 import { createAccess } from './access.js';
 import { createRetry } from './backoff.js';
-import { createConnection } from './connection.js';
+import { type Adapters, createConnection } from './connection.js';
 import { type Core, isSettling, trim } from './core.js';
 import { DEV } from './dev.js';
 import { guard } from './guard.js';
@@ -37,7 +36,7 @@ const MAX_EPOCHS = 20;
  *
  * @param adapters the first one is used where the server's configuration names none of them
  */
-export function createClientCore(options: ListenClientOptions, adapters: readonly ClientAdapter[]): ListenClient {
+export function createClientCore(options: ListenClientOptions, adapters: Adapters): ListenClient {
   const { url = '/notify-listen' } = options;
   const world = fullWorld(options.world);
   const lifecycle = options.lifecycle ?? pageLifecycle();

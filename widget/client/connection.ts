@@ -6,10 +6,12 @@ import type { ClientAdapter, Interest, Link, LinkHost, Via } from '../../adapter
 import { ListenError } from '../../adapters/errors.js';
 import type { Position } from '../../adapters/position.js';
 import type { ConfigAnswer, HelloEvent, ServerEvent } from '../../adapters/protocol.js';
+import type { ProviderClientAdapter } from '../../adapters/provider.js';
 import { createRetry, type Retry } from './backoff.js';
 import { type Core, isSettling } from './core.js';
 import { deliver } from './delivery.js';
 import { DEV } from './dev.js';
+import type { Hosted } from './hosted.js';
 import { readFrom, type Subscription } from './subscriptions.js';
 import { createTimer } from './timer.js';
 
@@ -43,6 +45,9 @@ export interface Live {
   ended: boolean;
 }
 
+/** The first one is the fallback, which needs nothing but our own server: the built-in SSE. */
+export type Adapters = readonly [ClientAdapter, ...(ClientAdapter | ProviderClientAdapter)[]];
+
 export interface Connection {
   current(): Live | undefined;
   degraded(): boolean;
@@ -65,13 +70,16 @@ export interface Connection {
  */
 export function createConnection(
   core: Core,
-  adapters: readonly ClientAdapter[],
+  adapters: Adapters,
   request: LinkHost['request'],
   hello: (event: HelloEvent) => void,
   ready: () => void,
 ): Connection {
   const { world } = core;
   const retry = createRetry(core, core.changed);
+  const [fallback] = adapters;
+  /** Makes the links of a provider: they share one connection. */
+  let hosted: Hosted | undefined;
   let current: Live | undefined;
   let opening: Live | undefined;
   let distrusted = false;
@@ -85,7 +93,8 @@ export function createConnection(
   const [lookIn, stopLooking] = createTimer(world, look);
   /** Looks for another node. */
   const [leaveIn, stopLeaving] = createTimer(world, () => {
-    distrusted = degradedSince !== undefined;
+    distrusted ||= degradedSince !== undefined;
+    core.config = undefined;
     core.changed();
   });
 
@@ -97,7 +106,7 @@ export function createConnection(
     const grants = [...new Set([...covers.values()].map((sub) => sub.grant?.token as string))];
     const settling = isSettling(core);
     if (settling && grants.length === 0) return;
-    const key = JSON.stringify([grants, ...covers.keys()]);
+    const key = JSON.stringify([config.provider, config.settings, grants, ...covers.keys()]);
     const held = current;
     // A set that only shrinks may wait for the grants that are being asked for.
     const enough =
@@ -131,11 +140,12 @@ export function createConnection(
     };
     opening = held;
     look();
-    const link = adapter.open(held.interest, {
+    const host: LinkHost = {
       config,
       world,
       request,
       interest,
+      visible: core.visible,
       alive() {
         held.heard = world.clock();
       },
@@ -144,16 +154,34 @@ export function createConnection(
         held.via = via;
         core.changed();
       },
+      again() {
+        if (held !== current) return;
+        distrusted = true;
+        core.changed();
+      },
       down: (cause) => down(held, cause),
-    });
-    // An adapter may have ended it, or the host everything, from inside `open`.
-    if (held.ended) link.close();
-    else held.link = link;
+    };
+    const start = (opener: ClientAdapter): void => {
+      if (held.ended) return;
+      const link = opener.open(held.interest, host);
+      // An adapter may have ended it, or the host everything, from inside `open`.
+      if (held.ended) link.close();
+      else held.link = link;
+    };
+    if ('open' in adapter) start(adapter);
+    else
+      void import('./hosted.js').then(
+        (chunk) => {
+          if (hosted?.name !== adapter.name) hosted = chunk.hosted(adapter, fallback, core);
+          start(hosted);
+        },
+        // Without its chunk this link is one of the fallback; the next one tries again.
+        () => start(fallback),
+      );
   }
 
-  function adapterFor(provider: string): ClientAdapter {
+  function adapterFor(provider: string): Adapters[number] {
     const named = adapters.find(({ name }) => name === provider);
-    const [fallback] = adapters as [ClientAdapter];
     if (!named && missed !== provider) {
       missed = provider;
       const help = DEV
@@ -173,6 +201,9 @@ export function createConnection(
       held.heartbeat = event.heartbeat;
       hello(event);
       if (held.ended) return;
+      // The server has another adapter than it had. Nodes that disagree for a while must not be asked in a loop.
+      const { config } = core;
+      if (config && event.provider && event.provider !== config.provider) leaveIn(world.random() * DEGRADED);
     }
     if (type === 'hello' || type === 'heartbeat') core.spread = event.spread;
     if (type === 'heartbeat' && held === current) {
@@ -277,6 +308,7 @@ export function createConnection(
       stopLeaving();
       if (opening) end(opening);
       if (current) end(current);
+      hosted?.close();
       trust();
       tried = false;
     },

@@ -54,6 +54,8 @@ function ready(core: Core, live: Live, { position, known, latest }: ReadyEvent):
     rememberLatest(core.world, sub, latest[channel]);
     for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
   }
+  // Where a link reads more than once, each read says for itself what it could not replay.
+  live.resynced.clear();
 }
 
 function resync({ world, spread }: Core, live: Live, sub: Subscription): void {
@@ -69,14 +71,14 @@ function receive(core: Core, live: Live, full: WireNotification): void {
   const { world, subs } = core;
   const { entity, id, position, to, changedDate } = full;
   if (to) {
-    if (!see(core.own, position)) return;
+    if (!see(core.own, position, live.link)) return;
     keepHint(core, full);
   }
   const everyObject = id === undefined && changedDate !== undefined;
   for (const sub of [...subs.values()]) {
     const concerned = sub.entity === entity && (everyObject || sub.id === undefined || sub.id === id);
     // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
-    if (!concerned || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position)))) continue;
+    if (!concerned || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position, live.link)))) continue;
     const form = sub.id === undefined ? reduce(full) : full;
     remember(world, sub, form);
     // Those that still wait for the load race find it there.

@@ -1,5 +1,6 @@
 /** The client's one interest in each channel, shared by its listeners: where it has got to and what it knows. */
 import { type Channel, channelOf } from '../../adapters/channel.js';
+import type { Link } from '../../adapters/contract.js';
 import type { ListenError } from '../../adapters/errors.js';
 import { isAfter, isNews, type Position } from '../../adapters/position.js';
 import type { LatestByAction, WireNotification } from '../../adapters/protocol.js';
@@ -86,10 +87,12 @@ export function readFrom({ position, listeners }: Subscription): Position | null
 }
 
 /** Takes a notification that the carrying link covers; `false` when it was seen before. */
-export function see(cursor: Cursor, position: Position): boolean {
-  const isNew = isNews(position, cursor.seen);
-  if (isNew) cursor.seen = position;
-  return isNew;
+export function see(cursor: Cursor, position: Position, link?: Link): boolean {
+  if (!isNews(position, cursor.seen)) return false;
+  // Without an order, the newest says nothing of those before it.
+  if (link?.sees) return link.sees(cursor, position);
+  cursor.seen = position;
+  return true;
 }
 
 /** Moves the position forward; one of another epoch replaces it. */

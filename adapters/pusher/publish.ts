@@ -164,6 +164,6 @@ export async function publish(
   }
   await flush();
   // What was not tried any more waits with what failed: nothing may overtake it.
-  const waits = late;
-  return batch.map((item) => outcomes.get(item) ?? waits ?? ACCEPTED);
+  const waits: PublishOutcome = late ?? { kind: 'later', error: new Error('not published') };
+  return batch.map((item) => outcomes.get(item) ?? waits);
 }

@@ -35,8 +35,8 @@ const SHORTEST_LIFE = 1_000;
 /** Renewed between these parts of its life, so that pages that came together do not ask together. */
 const RENEW_FROM = 0.6;
 const RENEW_TO = 0.8;
-/** https://ably.com/docs/platform/errors/codes/40164-token-revocation-not-enabled-for-api-key-40164 */
-const NOT_REVOCABLE = 40_164;
+/** Not enabled for the key (two codes) or for the app: https://ably.com/docs/platform/errors/codes */
+const NOT_REVOCABLE: ReadonlySet<number> = new Set([40_163, 40_164, 40_121]);
 const MOST_REVOKED = 100;
 
 async function loadSdk(): Promise<typeof import('ably')> {
@@ -126,7 +126,7 @@ export function createAblyAdapter(options: AblyAdapterOptions): ProviderAdapter 
         const failed = results.find((result) => 'error' in result);
         if (failed && 'error' in failed) throw failed.error;
       } catch (error) {
-        if ((error as ErrorInfo).code !== NOT_REVOCABLE) throw error;
+        if (!NOT_REVOCABLE.has((error as ErrorInfo).code)) throw error;
         if (!warned)
           warn(
             'The tokens of this Ably key cannot be revoked: after revoke() a page that does not cooperate hears hints until its token ends. Turn on "Revocable tokens" for the key in Ably\'s dashboard.',

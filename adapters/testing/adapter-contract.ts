@@ -489,7 +489,7 @@ export function adapterContract(
     ],
     [
       '[32] no notification reaches a listener twice, however often the link is cut',
-      async ({ house, open, watch, quiet, cut, back }) => {
+      async ({ house, open, watch, quiet, cut, back, isBack }) => {
         const page = open();
         const [object, list] = [await watch(page, ORDER), await watch(page, { entity: 'Order' })];
         await house.notify('shipped', ORDER);
@@ -497,7 +497,7 @@ export function adapterContract(
         for (let n = 0; n < 3; n++) {
           await cut(page);
           await house.connect();
-          await back(page, () => page.client.status().state === 'connected', 'the page to be back');
+          await back(page, () => isBack(page), 'the page to be back');
           await quiet(page);
         }
         assertEqual([object.received(), list.received()], [1, 1], 'notifications at the object and the list');
@@ -528,7 +528,8 @@ export function adapterContract(
         );
         await house.gap();
         // At a provider this leads to a read, and what a read brings comes beside everything else.
-        for (const page of pages) await page.until(() => watched.every(({ runs }) => runs.length > 0), 'the resyncs');
+        for (const page of pages)
+          await page.until(() => [...page.watched].every(({ runs }) => runs.length > 0), 'the resyncs');
         await quiet(...pages);
         assertEqual(
           watched.map(reasons),

@@ -149,8 +149,7 @@ export function hostedCases(via: string): readonly Case[] {
         await quiet(page);
         const received = (): number[] => watched.map((each) => each.received());
         assertEqual(received(), [2, 1, 1, 1, 1], 'notifications');
-        page.pass(CHECKED);
-        // Late: what a read has brought by then.
+        // So late that a read has brought it by then.
         const late = provider.hold(1);
         await house.notify('third', { entity: 'Order', id: 1 });
         await inTime(late, 'the message');

@@ -11,7 +11,7 @@ import { createPageClock } from './page-clock.js';
 export const MARK = 'contract-mark';
 
 /** How much faster the clock of a page runs while it is in a hurry, and how often it is moved on, in milliseconds. */
-const HURRY = 4;
+const HURRY = 10;
 const HURRY_EVERY = 25;
 
 export interface Page {

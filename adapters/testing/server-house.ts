@@ -103,6 +103,7 @@ export function serverHouse(
         return { notifier, listener: nodeListener(notifier) };
       };
       let nodes: readonly [Node, ...Node[]] = [await start()];
+      await carrying(nodes[0].notifier);
       const newest = (): Node => nodes[nodes.length - 1] as Node;
       const sockets = new Set<Socket>();
       const server = createServer((request, response) => void newest().listener(request, response));
@@ -133,6 +134,7 @@ export function serverHouse(
           log = createMemoryLog();
           nodes = [await start()];
           await newest().notifier.position();
+          await carrying(newest().notifier);
           cut();
           await Promise.all(former.map(({ notifier }) => notifier.close({ within: 0 })));
         },
@@ -235,6 +237,14 @@ export function serverHouse(
       },
     };
   };
+}
+
+/** A new log is carried to the provider from the moment on in which its first node has the lease. */
+async function carrying(notifier: Notifier): Promise<void> {
+  for (let n = 0; notifier.metrics().relay?.holds === false; n++) {
+    if (n > 1_000) throw new Error('no node carries the log to the provider');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 /** The same client half, with somebody in between who carries what arrives. */

@@ -35,8 +35,10 @@ export interface Stage {
   marked(...pages: Page[]): Promise<void>;
   /** Disconnects everything, and resolves once the page says so. */
   cut(page: Page): Promise<void>;
-  /** As `page.until`. What waits out a backoff at a provider does not take as long as that. */
+  /** As `page.until`, for what comes after a cut. What waits out a backoff at a provider does not take as long as that. */
   back(page: Page, holds: () => boolean, what: string): Promise<void>;
+  /** Whether the page is connected, at the provider or beside it. */
+  isBack(page: Page): boolean;
 }
 
 export type Case = readonly [name: string, run: (stage: Stage) => Promise<void>];
@@ -103,13 +105,13 @@ export async function onStage(
       async cut(page) {
         const { client } = page;
         await house.disconnect();
-        await page.until(
-          () => client.status().state === 'reconnecting' || client.status().degraded,
-          'the page to notice',
-        );
-        if (!hosted) return;
-        page.pass(GIVEN_UP);
-        await page.until(() => client.status().state === 'reconnecting', 'the page to give the provider up');
+        // A provider is given a while before the page leaves it, and until then it says that it is degraded.
+        const noticed = (): boolean => client.status().state === 'reconnecting' || client.status().degraded;
+        await page.until(noticed, 'the page to notice');
+      },
+      isBack({ client }) {
+        const { state, degraded, via } = client.status();
+        return state === 'connected' && (!degraded || via === 'sse');
       },
       back: (page, holds, what) => (hosted ? page.soon(holds, what) : page.until(holds, what)),
     });

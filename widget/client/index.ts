@@ -8,6 +8,13 @@ export { type Definition, defineEntities, type TypedObject } from '../../adapter
 export { type ErrorCode, ListenError } from '../../adapters/errors.js';
 export type { Position } from '../../adapters/position.js';
 export type { WireNotification } from '../../adapters/protocol.js';
+export type {
+  ProviderAuthorised,
+  ProviderClientAdapter,
+  ProviderConnection,
+  ProviderHost,
+  ProviderInterest,
+} from '../../adapters/provider.js';
 export type * from './types.js';
 
 /**

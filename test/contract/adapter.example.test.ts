@@ -1,0 +1,25 @@
+/** The adapter that docs/writing-an-adapter.md shows keeps the whole contract, with its broker over the network. */
+import { test } from 'vitest';
+import { adapterContract, serverHouse } from '../../adapters/testing/index.js';
+import { startBroker } from '../docs/example-adapter/broker.js';
+import { example } from '../docs/example-adapter/client.js';
+import { exampleServer } from '../docs/example-adapter/server.js';
+
+const house = serverHouse(async () => {
+  const key = 'the key of the account';
+  const broker = await startBroker(key);
+  return {
+    adapter: ({ namespace }) => exampleServer({ url: broker.url, key, namespace }),
+    client: () => example(),
+    faults: {
+      down: () => broker.become('down'),
+      refuse: () => broker.become('refusing'),
+      up: () => broker.become('up'),
+      lose: () => broker.admitLoss(),
+    },
+    close: () => broker.close(),
+  };
+});
+
+// Longer than the suite's own patience, whose sentence says what did not come.
+for (const { name, run } of adapterContract(house, { hosted: 'example', nodes: true })) test(name, run, 30_000);

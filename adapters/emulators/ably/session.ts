@@ -1,0 +1,408 @@
+/**
+ * One connection as Ably means it: it outlives its socket for two minutes, so that the client can come back to it. A
+ * little long, since every frame of a client ends here; what each does to a channel is in files of their own.
+ */
+import type { EmulatorWorld } from '../emulator.js';
+import { randomName } from './apps.js';
+import {
+  type Attachment,
+  askedModes,
+  type Carrier,
+  CONTINUITY_LOST,
+  createAttachment,
+  grantedModes,
+  readRewind,
+} from './attachment.js';
+import type { Authenticate, Caller } from './auth.js';
+import { RECOVERY_WINDOW } from './channel.js';
+import { AblyError, asAblyError, isPassing } from './errors.js';
+import { takePresence } from './presence.js';
+import { ACTION, type ConnectionDetails, type ErrorInfo, FLAG, PRESENCE, type ProtocolMessage } from './protocol.js';
+import { publish, rateError, readChannelName } from './publishing.js';
+import { createRate } from './rates.js';
+import { encodeFrame, type Format } from './wire.js';
+
+export const MAX_FRAME_SIZE = 524_288;
+/** How often a connection hears something, at least. Milliseconds. */
+export const MAX_IDLE = 15_000;
+/** How long members stay when the socket of their connection ends without a word. Milliseconds. */
+const PRESENCE_GRACE = 15_000;
+/** How long before the end of its token a client is asked for another one. Milliseconds. */
+const REAUTH_LEAD = 30_000;
+/** Answers that are kept for a client that sends again after it came back; more are not in flight. */
+const MAX_ANSWERS = 1_000;
+
+/** A socket that carries a connection. */
+export interface Transport {
+  readonly format: Format;
+  readonly echo: boolean;
+  send(frame: string | Uint8Array): void;
+  /** Tells whether it is on its way. */
+  message(channel: string, frame: string | Uint8Array): boolean;
+  /** After what was sent before. */
+  close(): void;
+  cut(): void;
+}
+
+/** What it tells those who keep all of them. */
+export interface SessionEvents {
+  published(): void;
+  delivered(): void;
+  /** It cannot be resumed any more. */
+  ended(): void;
+  /** The account's quota of messages is used up. */
+  quota(): boolean;
+  connectionOf(caller: Caller, key: string): { readonly id: string; readonly clientId: string | undefined } | undefined;
+}
+
+export interface Session {
+  readonly id: string;
+  readonly key: string;
+  readonly caller: Caller;
+  /** Whether a socket carries it. */
+  readonly live: boolean;
+  readonly attachments: ReadonlyMap<string, Attachment>;
+  /** Takes over this socket and says CONNECTED; `error`: why this is not the connection that was asked for. */
+  carry(transport: Transport, caller: Caller, error?: ErrorInfo): void;
+  heard(transport: Transport, frame: ProtocolMessage): void;
+  /** Its socket has ended. */
+  dropped(transport: Transport): void;
+  /** Asks the client for another token. */
+  askForToken(): void;
+  /** Ends the socket with this error: the client comes back, or takes it as final. */
+  refuse(error: ErrorInfo): void;
+  /** Ends the socket without a word. */
+  cut(): void;
+  end(): void;
+}
+
+export interface SessionOptions {
+  readonly caller: Caller;
+  readonly world: EmulatorWorld;
+  readonly authenticate: Authenticate;
+  readonly events: SessionEvents;
+}
+
+export function createSession({ caller: first, world, authenticate, events }: SessionOptions): Session {
+  let caller = first;
+  const { limits } = caller.app;
+  const id = randomName(10);
+  const key = `${id}!${randomName(16)}`;
+  let transport: Transport | undefined;
+  const attachments = new Map<string, Attachment>();
+  const inbound = createRate(limits.inboundRate, world);
+  const outbound = createRate(limits.outboundRate, world);
+  const backlog = createRate(limits.backlogRate, world);
+  /** The last message of the client that was taken, ever and on this socket, and how it was answered. */
+  let taken = -1;
+  let takenHere = -1;
+  const answers = new Map<number, ProtocolMessage>();
+  const timers: Record<'state' | 'presence' | 'token' | 'rate', unknown> = { state: 0, presence: 0, token: 0, rate: 0 };
+  let waiting: (() => void)[] = [];
+
+  function after(name: keyof typeof timers, ms: number, run: () => void): void {
+    world.clearTimeout(timers[name]);
+    timers[name] = world.setTimeout(run, ms);
+  }
+  const send = (frame: ProtocolMessage): void => transport?.send(encodeFrame(transport.format, frame));
+  const channelError = (channel: string, error: ErrorInfo): void => send({ action: ACTION.ERROR, channel, error });
+
+  const carrier: Carrier = {
+    connectionId: id,
+    get format() {
+      return transport?.format ?? 'json';
+    },
+    get echo() {
+      return transport?.echo ?? true;
+    },
+    outbound,
+    backlog,
+    send,
+    message(channel, frame) {
+      if (transport?.message(channel, frame)) events.delivered();
+    },
+    later(run) {
+      waiting.push(run);
+      if (waiting.length > 1) return;
+      after('rate', Math.max(outbound.rest(), backlog.rest()), () => {
+        const due = waiting;
+        waiting = [];
+        for (const each of due) each();
+      });
+    },
+  };
+
+  const details = (): ConnectionDetails => ({
+    ...(caller.clientId !== undefined && { clientId: caller.clientId }),
+    connectionKey: key,
+    maxMessageSize: limits.messageSize,
+    maxFrameSize: MAX_FRAME_SIZE,
+    maxInboundRate: Math.min(limits.inboundRate, 1_000_000),
+    connectionStateTtl: RECOVERY_WINDOW,
+    maxIdleInterval: MAX_IDLE,
+    serverId: 'emulator',
+  });
+  function connected(error?: ErrorInfo): void {
+    send({
+      action: ACTION.CONNECTED,
+      connectionId: id,
+      connectionDetails: details(),
+      timestamp: world.now(),
+      ...(error && { error }),
+    });
+    followToken();
+  }
+
+  /** The client is asked in time, and sent away when the token ends. */
+  function followToken(): void {
+    world.clearTimeout(timers.token);
+    if (!caller.token) return;
+    const left = caller.token.expires - world.now();
+    const expire = (): void => session.refuse(new AblyError(40142, 'token expired', 401).info);
+    if (left <= REAUTH_LEAD) after('token', Math.max(0, left), expire);
+    else
+      after('token', left - REAUTH_LEAD, () => {
+        session.askForToken();
+        after('token', REAUTH_LEAD, expire);
+      });
+  }
+
+  function release(name: string): void {
+    const attachment = attachments.get(name);
+    attachments.delete(name);
+    attachment?.channel.leave(attachment);
+  }
+  /** Members of this connection leave: on one channel, or on all. */
+  function leave(only?: string): void {
+    for (const channel of [...caller.app.channels.values()]) {
+      if (only !== undefined && channel.name !== only) continue;
+      for (const { clientId = '' } of channel.members.of(id))
+        takePresence(channel, [{ action: PRESENCE.LEAVE, clientId }], {
+          connectionId: id,
+          base: `${id}:leave:${randomName(8)}`,
+        });
+    }
+  }
+
+  function attach({ channel: name = '', flags = 0, channelSerial, params: given }: ProtocolMessage): void {
+    const { base, params: own } = readChannelName(name);
+    const params = { ...own, ...given };
+    const channel = caller.app.channel(base);
+    if (channel.refusals > 0) {
+      channel.refusals--;
+      return void send({ action: ACTION.DETACHED, channel: name, error: SUSPENDED });
+    }
+    if (!attachments.has(name) && attachments.size >= limits.channelsPerConnection)
+      throw new AblyError(
+        90010,
+        `Maximum number of channels per connection (${limits.channelsPerConnection}) exceeded`,
+        400,
+      );
+    const asked = askedModes(flags, params);
+    const modes = grantedModes(caller.capability, base, asked);
+    if (modes === 0)
+      throw new AblyError(40160, `Channel denied access based on given capability; channelId = ${base}`, 401);
+    const isFirst = !attachments.has(name);
+    const rewind =
+      isFirst && channelSerial === undefined && params.rewind !== undefined ? readRewind(params.rewind) : undefined;
+    release(name);
+    const onSuspended = (): void => {
+      release(name);
+      send({ action: ACTION.DETACHED, channel: name, error: SUSPENDED });
+    };
+    const { agent: _, ...told } = params;
+    const attachment = createAttachment(carrier, { channel, name, asked, modes, params: told }, onSuspended);
+    attachments.set(name, attachment);
+    channel.join(attachment);
+    const from =
+      channelSerial !== undefined ? channel.after(channelSerial) : rewind ? channel.rewind(rewind) : undefined;
+    const resumed = channelSerial !== undefined && from?.whole === true;
+    const bits = (resumed ? FLAG.RESUMED : 0) | (from?.entries.length ? FLAG.HAS_BACKLOG : 0);
+    attachment.attached(
+      from?.serial ?? channel.serial(),
+      bits,
+      channelSerial !== undefined && !resumed ? CONTINUITY_LOST : undefined,
+    );
+    attachment.replay(from?.entries ?? []);
+    attachment.sync();
+  }
+
+  function reauthorise(token: string | undefined): void {
+    try {
+      const next = authenticate({ token: token ?? '', clientId: undefined });
+      const isOther =
+        next.app !== caller.app ||
+        (next.clientId !== caller.clientId && next.clientId !== '*' && caller.clientId !== '*');
+      if (isOther) throw new AblyError(40102, 'the new token is of another app or clientId', 401);
+      // A client that was named when it connected keeps its name under a token for any.
+      caller = { ...next, clientId: next.clientId === '*' ? caller.clientId : next.clientId };
+    } catch (thrown) {
+      return void end(ACTION.ERROR, asAblyError(thrown).info);
+    }
+    connected();
+    for (const [name, attachment] of [...attachments]) {
+      const modes = grantedModes(caller.capability, attachment.channel.name, attachment.asked);
+      if (modes === 0) {
+        release(name);
+        channelError(name, new AblyError(40160, `the new capability does not allow ${name}`, 401).info);
+      } else if (modes !== attachment.modes) {
+        attachment.modes = modes;
+        attachment.attached(attachment.channel.serial(), FLAG.RESUMED);
+      }
+    }
+  }
+
+  /** What the client wants to be acknowledged: once for each msgSerial, also when it is sent again on another socket. */
+  function acknowledge(frame: ProtocolMessage, take: () => readonly (string | null)[]): void {
+    const { msgSerial = 0 } = frame;
+    if (msgSerial <= takenHere) return;
+    takenHere = msgSerial;
+    const before = msgSerial <= taken ? answers.get(msgSerial) : undefined;
+    if (before) return void send(before);
+    taken = Math.max(taken, msgSerial);
+    let answer: ProtocolMessage;
+    try {
+      answer = { action: ACTION.ACK, msgSerial, count: 1, res: [{ serials: take() }] };
+    } catch (thrown) {
+      answer = { action: ACTION.NACK, msgSerial, count: 1, error: asAblyError(thrown).info };
+    }
+    answers.set(msgSerial, answer);
+    for (const old of answers.keys()) if (answers.size > MAX_ANSWERS) answers.delete(old);
+    send(answer);
+  }
+
+  /** The channel, if the client attached it in this mode, or not at all. @throws AblyError 40160, 40165, 40010 */
+  function channelFor(name: string | undefined, operation: string, mode: number) {
+    const { base } = readChannelName(name);
+    const attachment = attachments.get(name ?? '');
+    if (!grantedModes(caller.capability, base, mode))
+      throw new AblyError(40160, `the capability does not allow ${operation} on ${base}`, 401);
+    if (attachment && !(attachment.asked & mode))
+      throw new AblyError(40165, `the channel was attached without the mode for ${operation}`, 401);
+    return caller.app.channel(base);
+  }
+
+  function takeMessages({ channel: name, messages = [], msgSerial = 0 }: ProtocolMessage): readonly (string | null)[] {
+    const channel = channelFor(name, 'publish', FLAG.PUBLISH);
+    if (events.quota()) throw QUOTA;
+    if (!inbound.take(messages.length)) throw rateError(42911, 'connection.inboundRate');
+    const connectionOf = (other: string) => events.connectionOf(caller, other);
+    const publisher = { caller, connectionId: id, base: `${id}:${msgSerial}`, connectionOf };
+    const entry = publish(channel, messages, publisher, events.published);
+    return (entry.messages ?? []).map((message) => message.serial ?? null);
+  }
+
+  function takeMembers({ channel: name, presence = [], msgSerial = 0 }: ProtocolMessage): readonly (string | null)[] {
+    const channel = channelFor(name, 'presence', FLAG.PRESENCE);
+    if (!inbound.take(presence.length)) throw rateError(42911, 'connection.inboundRate');
+    takePresence(channel, presence, { connectionId: id, base: `${id}:${msgSerial}`, clientId: caller.clientId });
+    return [];
+  }
+
+  function take(frame: ProtocolMessage): void {
+    const { channel: name } = frame;
+    switch (frame.action) {
+      case ACTION.HEARTBEAT:
+        send({ action: ACTION.HEARTBEAT, ...(frame.id !== undefined && { id: frame.id }) });
+        break;
+      case ACTION.ATTACH:
+        attach(frame);
+        break;
+      case ACTION.DETACH:
+        release(name ?? '');
+        leave(readChannelName(name).base);
+        send({ action: ACTION.DETACHED, ...(name !== undefined && { channel: name }) });
+        break;
+      case ACTION.MESSAGE:
+        acknowledge(frame, () => takeMessages(frame));
+        break;
+      case ACTION.PRESENCE:
+        acknowledge(frame, () => takeMembers(frame));
+        break;
+      case ACTION.SYNC:
+        attachments.get(name ?? '')?.sync();
+        break;
+      case ACTION.AUTH:
+        reauthorise(frame.auth?.accessToken);
+        break;
+      case ACTION.CLOSE:
+        end(ACTION.CLOSED);
+        session.end();
+        break;
+      case ACTION.DISCONNECT:
+        end(ACTION.DISCONNECTED);
+        break;
+      // Of a newer protocol: what is not known is passed over (RSF1).
+    }
+  }
+
+  /** Says a last word, and lets go of the socket. */
+  function end(action: number, error?: ErrorInfo): void {
+    const ending = transport;
+    send({ action, ...(error && { error }) });
+    if (ending) session.dropped(ending);
+    ending?.close();
+  }
+
+  const session: Session = {
+    id,
+    key,
+    get caller() {
+      return caller;
+    },
+    get live() {
+      return transport !== undefined;
+    },
+    attachments,
+    carry(next, as, error) {
+      const former = transport;
+      if (former) session.dropped(former);
+      former?.close();
+      world.clearTimeout(timers.state);
+      world.clearTimeout(timers.presence);
+      transport = next;
+      caller = as;
+      takenHere = -1;
+      connected(error);
+    },
+    heard(from, frame) {
+      if (from !== transport) return;
+      try {
+        take(frame);
+      } catch (thrown) {
+        const { info } = asAblyError(thrown);
+        if (frame.channel === undefined) end(ACTION.ERROR, info);
+        else channelError(frame.channel, info);
+      }
+    },
+    dropped(of) {
+      if (of !== transport) return;
+      transport = undefined;
+      world.clearTimeout(timers.token);
+      world.clearTimeout(timers.rate);
+      waiting = [];
+      for (const name of [...attachments.keys()]) release(name);
+      after('presence', PRESENCE_GRACE, () => leave());
+      after('state', RECOVERY_WINDOW, () => session.end());
+    },
+    askForToken: () => send({ action: ACTION.AUTH }),
+    refuse(error) {
+      end(isPassing(error) ? ACTION.DISCONNECTED : ACTION.ERROR, error);
+    },
+    cut: () => transport?.cut(),
+    end() {
+      const ending = transport;
+      if (ending) session.dropped(ending);
+      ending?.cut();
+      for (const timer of Object.values(timers)) world.clearTimeout(timer);
+      leave();
+      events.ended();
+    },
+  };
+  return session;
+}
+
+const SUSPENDED: ErrorInfo = new AblyError(50001, 'the channel is not available', 500).info;
+
+/** The account has published all that it may. */
+export const QUOTA: AblyError = new AblyError(40112, 'account restricted (message limits exceeded)', 401);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { LogLine } from './types.js';
 
 export interface Settings {
+  /** The adapter's name. */
   readonly provider: string;
   /** The first signs, all verify. */
   readonly secrets: readonly string[];
@@ -21,7 +22,7 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h:
 const SHORTEST_SECRET = 16;
 
 /** Which adapters and log drivers this version carries. */
-const PROVIDERS = ['sse'];
+const PROVIDERS = ['sse', 'pusher', 'ably'];
 const LOGS = ['memory:'];
 
 /**
@@ -29,6 +30,7 @@ const LOGS = ['memory:'];
  *
  * @param grantLife milliseconds; the retention must be at least that, so that a revocation outlives what it cancels.
  * @param ownLog the application brings its own log, so `NOTIFY_LISTEN_LOG` is not asked.
+ * @param ownAdapter the name of an adapter of its own, so `NOTIFY_LISTEN_PROVIDER` is not asked.
  * @param others mistakes that were found elsewhere, to be reported together with these.
  * @throws Error that lists every mistake with its fix.
  */
@@ -37,15 +39,22 @@ export function readConfig(
   {
     grantLife,
     ownLog,
+    ownAdapter,
     logger,
     others = [],
-  }: { grantLife: number; ownLog: boolean; logger: (line: LogLine) => void; others?: readonly string[] },
+  }: {
+    grantLife: number;
+    ownLog: boolean;
+    ownAdapter?: string | undefined;
+    logger: (line: LogLine) => void;
+    others?: readonly string[];
+  },
 ): Settings {
   const mistakes = [...others];
   const production = env.NODE_ENV === 'production';
 
-  const provider = env.NOTIFY_LISTEN_PROVIDER || 'sse';
-  if (!PROVIDERS.includes(provider))
+  const provider = ownAdapter ?? (env.NOTIFY_LISTEN_PROVIDER || 'sse');
+  if (ownAdapter === undefined && !PROVIDERS.includes(provider))
     mistakes.push(`NOTIFY_LISTEN_PROVIDER is "${provider}"; this version knows: ${PROVIDERS.join(', ')}`);
 
   const log = env.NOTIFY_LISTEN_LOG || 'memory:';

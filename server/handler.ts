@@ -7,10 +7,13 @@ import { checkObject } from '../adapters/notification.js';
 import { epochOf } from '../adapters/position.js';
 import { type AuthAnswer, type ConfigAnswer, type ErrorAnswer, PROTOCOL_VERSION } from '../adapters/protocol.js';
 import type { Identity } from './access.js';
+import { createJudge } from './coverage.js';
 import { LAG_PATIENCE } from './follower.js';
 import { writeGrant } from './grants.js';
 import { HttpError, unavailable } from './http-error.js';
 import { corsHeaders, refuseForeign } from './origin.js';
+import { isForm } from './provider-request.js';
+import { createProviderRoute } from './provider-route.js';
 import {
   checkProtocol,
   type HandlerOptions,
@@ -36,6 +39,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     follower,
     limits,
     settings,
+    hosted,
     grantLife,
     heartbeat,
     origins,
@@ -45,6 +49,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     onForeign,
   } = options;
   const { history } = follower;
+  const forms = hosted?.adapter.forms !== undefined;
 
   function who({ users: [user], sessions }: Identity): { user: string; session?: string } {
     return { user, ...(sessions && { session: sessions[0] }) };
@@ -58,7 +63,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       protocol: PROTOCOL_VERSION,
       epoch: epochOf(history.top),
       provider: settings.provider,
-      settings: {},
+      settings: hosted?.adapter.publicSettings ?? {},
       ...who(identity),
       heartbeat,
       retry: RETRY,
@@ -66,8 +71,13 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     };
   }
 
-  async function auth(request: RouteRequest<Request>): Promise<AuthAnswer> {
+  async function auth(request: RouteRequest<Request>): Promise<unknown> {
+    if (isForm(request)) return provider.form(request);
     const body = await readJson(request, limits.bodyBytes);
+    return 'connection' in body ? provider.exchange(request, body) : grantFor(request, body);
+  }
+
+  async function grantFor(request: RouteRequest<Request>, body: Record<string, unknown>): Promise<AuthAnswer> {
     const objects = objectsOf(body.objects, limits.channelsPerConnection);
     const identity = await access.identify(request.raw);
     // Before the right is asked: a revocation that comes meanwhile cancels the grant.
@@ -89,7 +99,9 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     };
   }
 
-  const stream = createStreamRoute<Request>({ ...options, who });
+  const judge = createJudge(options);
+  const stream = createStreamRoute<Request>({ ...options, judge, who });
+  const provider = createProviderRoute<Request>({ ...options, judge });
 
   /** A node serves nothing before it has loaded the window. */
   async function ready(): Promise<void> {
@@ -108,7 +120,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     Record<string, Readonly<Record<string, (request: RouteRequest<Request>) => Promise<unknown> | unknown>>>
   > = {
     '/config': { GET: config },
-    '/auth': { POST: auth },
+    '/auth': { POST: auth, ...(forms && { GET: provider.form }) },
     '/stream': { GET: stream.get, POST: stream.post },
     '/health': { GET: health },
   };
@@ -134,7 +146,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       if (!run) throw new HttpError(405, 'invalid', `${request.path} takes ${allow}.`);
       if (request.path !== '/health') {
         refuseForeign(request, origins, settings.production);
-        if (request.method === 'POST') checkContentType(request);
+        if (request.method === 'POST') checkContentType(request, forms);
         await ready();
       }
       const result = await run(request);
@@ -178,9 +190,13 @@ function errorAnswer(
   };
 }
 
-/** A page of another origin can send a form or plain text unasked, but no JSON. */
-function checkContentType(request: RouteRequest): void {
+/**
+ * A page of another origin can send a form or plain text unasked, but no JSON. The form of a provider's client changes
+ * nothing and tells nothing to such a page, whose origin is refused besides.
+ */
+function checkContentType(request: RouteRequest, forms: boolean): void {
   const type = request.header('content-type') ?? '';
+  if (forms && request.path === '/auth' && isForm(request)) return;
   if (!/^application\/json\b/i.test(type)) throw new HttpError(415, 'invalid', 'The body must be application/json.');
 }
 

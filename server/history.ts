@@ -3,12 +3,12 @@
  * a replay depend on how many distinct objects changed and not on how often.
  */
 import { audienceChannel, type Channel, channelOf, everyChannelOf } from '../adapters/channel.js';
-import type { Logged, LogWindow, NotificationEntry, RevokeEntry } from '../adapters/contract.js';
-import { mergeNotifications } from '../adapters/notification.js';
+import type { Logged, LogWindow, NotificationEntry, ResyncEntry, RevokeEntry } from '../adapters/contract.js';
 import { comparePositions, isAfter, type Position } from '../adapters/position.js';
 import type { Latest } from '../adapters/protocol.js';
-import type { HistoryReader, Kept, Reading } from '../adapters/reading.js';
+import type { HistoryReader, Kept } from '../adapters/reading.js';
 import { channelsOf, everyOf, mergeEntries, type Route, routeOf } from '../adapters/route.js';
+import { replayOf } from './replay.js';
 
 export interface History extends HistoryReader {
   /** The position of the last dropped entry: nothing after it is missing. */
@@ -25,6 +25,8 @@ export interface History extends HistoryReader {
   revoke(entry: RevokeEntry): void;
   /** Drops what is older than the retention. */
   expire(): void;
+  /** All that came after a position, of all channels, each ascending: for the relay. */
+  after(position: Position): Later;
   /** Whether revocations after this position may have been forgotten, so that a grant made there cannot be judged. */
   forgotten(position: Position): boolean;
 }
@@ -38,8 +40,17 @@ export interface HistoryOptions {
   readonly now: () => number;
 }
 
+/** What came after a position. */
+export interface Later {
+  /** By channel and key the newest; a notification on two channels is there twice. */
+  readonly kept: readonly Kept[];
+  /** Each once. */
+  readonly marks: readonly { readonly position: Position; readonly entry: ResyncEntry | RevokeEntry }[];
+}
+
 interface Marked {
   readonly position: Position;
+  readonly entry: ResyncEntry | RevokeEntry;
   readonly at: number;
   /** It is not in the log yet: `position` is the top of that moment, at which grants may have been made before it. */
   readonly early?: true;
@@ -137,15 +148,15 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
       knownSince = now();
     },
     reset: clear,
-    revoke: (entry) => revoke(entry, { position: top, at: now(), early: true }),
+    revoke: (entry) => revoke(entry, { position: top, entry, at: now(), early: true }),
     apply({ position, entry }, live) {
       if (!isAfter(top, position)) top = position;
       const at = now();
       if (entry.kind === 'resync') {
         const scopes = entry.objects ? entry.objects.flatMap(channelsOf) : [EVERYTHING];
-        for (const scope of scopes) renew(resyncs, scope, { position, at });
+        for (const scope of scopes) renew(resyncs, scope, { position, entry, at });
       } else if (entry.kind === 'revoke') {
-        revoke(entry, { position, at });
+        revoke(entry, { position, entry, at });
       } else {
         const route = routeOf(entry);
         for (const channel of route.full) keep(channel, route, position, entry, live ? at : undefined);
@@ -172,6 +183,17 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
         revocations.delete(scope);
         if (isAfter(mark.position, revocationFloor)) revocationFloor = mark.position;
       }
+    },
+    after(position) {
+      const marks = new Map<Position, Marked>();
+      for (const scopes of [resyncs, revocations]) {
+        for (const mark of scopes.values())
+          if (!mark.early && isAfter(mark.position, position)) marks.set(mark.position, mark);
+      }
+      return {
+        kept: [...order].filter((kept) => isAfter(kept.position, position)),
+        marks: [...marks.values()].sort((a, b) => comparePositions(a.position, b.position) ?? 0),
+      };
     },
     read(after) {
       const resync: Channel[] = [];
@@ -249,50 +271,4 @@ function concerns({ entry: { notification } }: Kept, channel: Channel): boolean 
       ? everyOf(channel) === everyChannelOf(notification.entity)
       : channel === channelOf(notification))
   );
-}
-
-/** All channels together, ascending; an entry on two of them once, in full if any of them entitles to that. */
-function replayOf(
-  channels: ReadonlyMap<Channel, ReadonlyMap<string, Kept>>,
-  from: ReadonlyMap<Channel, Position>,
-): Reading['replay'] {
-  const full = new Map<Position, Kept>();
-  const reduced = new Map<Position, Kept>();
-  for (const [channel, after] of from) {
-    for (const kept of channels.get(channel)?.values() ?? []) {
-      if (!isAfter(kept.position, after)) continue;
-      if (kept.route.reduced === channel) {
-        reduced.set(kept.position, kept);
-        continue;
-      }
-      // On each of its channels it stands for what it replaced there: the one that is sent stands for all of that.
-      const other = full.get(kept.position);
-      full.set(kept.position, other ? { ...kept, entry: mergeEntries(other.entry, kept.entry) } : kept);
-    }
-  }
-  const found: { kept: Kept; reduced: boolean }[] = [];
-  for (const [position, kept] of full) {
-    const list = reduced.get(position);
-    found.push({ kept: list ? coverBoth(kept, list) : kept, reduced: false });
-  }
-  for (const [position, kept] of reduced) if (!full.has(position)) found.push({ kept, reduced: true });
-  return found.sort((a, b) => comparePositions(a.kept.position, b.kept.position) ?? 0);
-}
-
-/**
- * The rendering of an object's entry that its list is told from, too. The list's own entry stands for other objects
- * as well: with only the object's cause, a page that caused the newest change would skip those of others.
- */
-function coverBoth(object: Kept, list: Kept): Kept {
-  const { notification } = object.entry;
-  if (notification.cause === undefined && notification.except === undefined) return object;
-  const { cause, except } = mergeNotifications(list.entry.notification, notification);
-  const { cause: _, except: __, ...rest } = notification;
-  return {
-    ...object,
-    entry: {
-      ...object.entry,
-      notification: { ...rest, ...(cause !== undefined && { cause }), ...(except && { except }) },
-    },
-  };
 }

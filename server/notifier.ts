@@ -3,16 +3,22 @@ import type { Log, LogEntry, RevokeEntry } from '../adapters/contract.js';
 import { CAUSE_HEADER } from '../adapters/protocol.js';
 import { collectEvents, createSseServer, type SseServer } from '../adapters/sse/server.js';
 import { createAccess } from './access.js';
-import { readConfig, type Settings } from './config.js';
+import { createAudience } from './audience.js';
+import { readConfig } from './config.js';
 import { createTransactions, currentCause, type Held } from './context.js';
 import { mergeHeld, notificationEntry, revokeEntry } from './entries.js';
 import { createFollower, LAG_PATIENCE } from './follower.js';
 import { createHandler, type Handler } from './handler.js';
+import { inTime } from './in-time.js';
 import { createGate, DEFAULT_LIMITS } from './limits.js';
 import { createMemoryLog } from './log/memory.js';
+import { mistakesIn } from './options.js';
 import { createOutbox } from './outbox.js';
+import { chooseProvider } from './providers.js';
+import { createRelay } from './relay.js';
+import { announce, consoleLogger, guarded, unbreakable } from './reporting.js';
 import { causeOf, createSecrets } from './secrets.js';
-import type { ChangedObject, LogLine, Notifier, NotifierOptions, NotifyOptions, User } from './types.js';
+import type { ChangedObject, Notifier, NotifierOptions, NotifyOptions, User } from './types.js';
 
 /** A revocation must outlive every grant that it cancels, so grants are short; renewing one costs one request. */
 const GRANT_LIFE = 5 * 60_000;
@@ -23,6 +29,8 @@ const HISTORY_CAP = 100_000;
 const NOTIFY_TIMEOUT = 2_000;
 /** Foreign origins that are told about, once each: anybody can send any number of them. */
 const MOST_FOREIGN = 20;
+/** How long the adapter of a provider may take to close, in milliseconds. */
+const CLOSE_PATIENCE = 2_000;
 /** Over how long clients spread their return after `close`, in milliseconds. */
 const GOODBYE_WITHIN = 3_000;
 
@@ -45,11 +53,13 @@ export function handlerOf(notifier: Notifier): Handler<unknown> {
 export function createNotifier<Request = any, U extends User = any>(options: NotifierOptions<Request, U>): Notifier {
   const { env = process.env, grantLife = GRANT_LIFE, heartbeat = HEARTBEAT, notifyTimeout = NOTIFY_TIMEOUT } = options;
   const logger = unbreakable(options.logger ?? consoleLogger);
+  const choice = options.adapter ? undefined : chooseProvider(env);
   const settings = readConfig(env, {
     grantLife,
     ownLog: options.log !== undefined,
+    ownAdapter: options.adapter?.name,
     logger,
-    others: mistakesIn(options),
+    others: [...mistakesIn(options), ...(choice?.mistakes ?? [])],
   });
   const onError = guarded(
     options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })),
@@ -59,6 +69,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const monotonic = (): number => performance.now();
   const now = (): number => Date.now();
 
+  const adapter = options.adapter ?? choice?.create(settings.namespace);
+  const audience = createAudience(now);
   const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
   const transactions = createTransactions();
   const counts = { notified: 0, refused: 0 };
@@ -78,17 +90,26 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     heartbeat,
     monotonic,
     onError,
-    deliver: (logged) => sse.deliver(logged),
+    deliver: (logged) => {
+      sse.deliver(logged);
+      relay?.deliver(logged);
+    },
     lost: (start) => {
       logger({ level: 'warn', message: 'the log is not continuous: every listener refreshes once', epoch: start.top });
       sse.resync(start);
+      relay?.lost(start);
     },
     beat: (position) => {
       gate.sweep();
+      audience.sweep();
       sse.beat(position);
     },
   });
-  const sse: SseServer = createSseServer({ history: follower.history, monotonic, now });
+  // With a hosted provider too: pages read the log here, and listen here where they cannot reach it.
+  const sse: SseServer = createSseServer({ history: follower.history, monotonic, now, elsewhere: audience.total });
+  const relay =
+    adapter &&
+    createRelay({ log, follower, adapter, audience, grantLife, monotonic, random: Math.random, onError, logger });
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const gate = createGate(limits, monotonic);
   const handler = createHandler<Request>({
@@ -105,6 +126,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     gate,
     limits,
     settings,
+    hosted: adapter && { adapter, audience },
     grantLife,
     heartbeat,
     origins: options.origins ?? [],
@@ -123,7 +145,14 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       });
     },
   });
-  announce(settings, { heartbeat, grantLife, limits, historyCap: options.historyCap ?? HISTORY_CAP }, logger);
+  announce(
+    settings,
+    {
+      ...(adapter && { providerSettings: adapter.publicSettings }),
+      ...{ heartbeat, grantLife, limits, historyCap: options.historyCap ?? HISTORY_CAP },
+    },
+    logger,
+  );
 
   let closing: Promise<void> | undefined;
 
@@ -185,12 +214,15 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       history: follower.history.size(),
       waiting: outbox.waiting(),
       degraded: !follower.healthy(),
+      ...(relay && { relay: relay.metrics() }),
     }),
     close({ within = GOODBYE_WITHIN } = {}) {
       closing ??= (async () => {
         await outbox.close(Math.min(notifyTimeout, LAG_PATIENCE));
+        await relay?.close();
         await sse.close(within);
         await follower.close().catch(onError);
+        if (adapter) await inTime(adapter.close(), CLOSE_PATIENCE, `close of "${adapter.name}"`).catch(onError);
         if (options.log === undefined) await log.close();
       })();
       return closing;
@@ -198,79 +230,6 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   };
   handlers.set(notifier, handler as Handler<unknown>);
   return notifier;
-}
-
-/** What is wrong with the options, one sentence for each mistake. */
-function mistakesIn(options: NotifierOptions): string[] {
-  const mistakes: string[] = [];
-  if (typeof options.user !== 'function') mistakes.push('user: must be a function from the request to a user');
-  if (typeof options.canListen !== 'object' || options.canListen === null) {
-    mistakes.push(
-      'canListen: must name the entities that may be listened to, such as { Order: { one: (user, id) => … } }',
-    );
-  }
-  for (const [entity, rule] of Object.entries(options.canListen ?? {})) {
-    for (const name of ['one', 'many', 'all'] as const) {
-      if (rule?.[name] !== undefined && typeof rule[name] !== 'function')
-        mistakes.push(`canListen.${entity}.${name}: must be a function`);
-    }
-    if (!rule?.one && !rule?.many && !rule?.all)
-      mistakes.push(`canListen.${entity}: needs one, many or all; without the entity it is denied`);
-  }
-  for (const name of ['accessTimeout', 'grantLife', 'heartbeat', 'historyCap', 'notifyTimeout'] as const) {
-    const value = options[name];
-    if (value !== undefined && !(Number.isFinite(value) && value > 0))
-      mistakes.push(`${name}: must be a number above 0`);
-  }
-  for (const [name, value] of Object.entries(options.limits ?? {})) {
-    if (!(typeof value === 'number' && value > 0)) mistakes.push(`limits.${name}: must be a number above 0`);
-  }
-  for (const origin of options.origins ?? []) {
-    if (!URL.canParse(origin) || new URL(origin).origin !== origin)
-      mistakes.push(`origins: "${origin}" must be an origin such as https://app.example`);
-  }
-  return mistakes;
-}
-
-/** The effective settings, once, without secrets. */
-function announce(settings: Settings, rest: Record<string, unknown>, logger: (line: LogLine) => void): void {
-  const { secrets, log, ...told } = settings;
-  logger({
-    level: 'info',
-    message: 'notify-listen starts',
-    ...told,
-    log: `${log.split(':')[0]}:`,
-    secrets: secrets.length,
-    ...rest,
-  });
-}
-
-/** The application's own `onError` must not break what reports to it. */
-function guarded(report: (error: unknown) => void, logger: (line: LogLine) => void): (error: unknown) => void {
-  return (error) => {
-    // An `async` one rejects instead, which nobody else would see.
-    void (async () => report(error))().catch((fault) => {
-      logger({ level: 'error', message: 'onError threw', error: fault });
-    });
-  };
-}
-
-/** Nor must its logger break what it is told of. */
-function unbreakable(logger: (line: LogLine) => void): (line: LogLine) => void {
-  return (line) => {
-    try {
-      logger(line);
-    } catch (fault) {
-      consoleLogger({ level: 'error', message: 'the logger threw', error: fault });
-    }
-  };
-}
-
-function consoleLogger({ level, message, ...fields }: LogLine): void {
-  if (level === 'debug') return;
-  const text = `[notify-listen] ${message}`;
-  if (Object.keys(fields).length > 0) console[level](text, fields);
-  else console[level](text);
 }
 
 /** A header of a request of Express, Node or the web standard. */

@@ -6,6 +6,7 @@ import type { Settings } from './config.js';
 import type { Follower } from './follower.js';
 import { HttpError } from './http-error.js';
 import type { Gate } from './limits.js';
+import type { Hosted } from './provider-route.js';
 import type { Secrets } from './secrets.js';
 import type { Limits } from './types.js';
 
@@ -42,6 +43,8 @@ export interface HandlerOptions<Request> {
   readonly gate: Gate;
   readonly limits: Limits;
   readonly settings: Settings;
+  /** Where connections live at a provider. */
+  readonly hosted: Hosted | undefined;
   readonly grantLife: number;
   readonly heartbeat: number;
   readonly origins: readonly string[];

@@ -21,9 +21,6 @@ export function askedOf(body: Record<string, unknown>, most: number): Asked {
   const { wait, grants, channels, own } = body;
   if (wait !== 'stream' && wait !== 'poll' && wait !== 'once')
     throw new HttpError(400, 'invalid', 'wait: must be "stream", "poll" or "once".');
-  if (!Array.isArray(grants) || grants.length > MOST_GRANTS || !grants.every((grant) => typeof grant === 'string')) {
-    throw new HttpError(400, 'invalid', `grants: must be an array of at most ${MOST_GRANTS} texts.`);
-  }
   if (typeof channels !== 'object' || channels === null || Array.isArray(channels)) {
     throw new HttpError(400, 'invalid', 'channels: must be an object from channels to positions or null.');
   }
@@ -36,10 +33,18 @@ export function askedOf(body: Record<string, unknown>, most: number): Asked {
     );
   return {
     wait,
-    grants,
+    grants: grantsOf(grants),
     channels: new Map(entries.map(([channel, position]) => [channel, positionOf(position, 'channels')])),
     own: positionOf(own ?? null, 'own'),
   };
+}
+
+/** The grants that a page shows. @throws HttpError 400. */
+export function grantsOf(grants: unknown): readonly string[] {
+  if (!Array.isArray(grants) || grants.length > MOST_GRANTS || !grants.every((grant) => typeof grant === 'string')) {
+    throw new HttpError(400, 'invalid', `grants: must be an array of at most ${MOST_GRANTS} texts.`);
+  }
+  return grants;
 }
 
 function positionOf(value: unknown, field: string): Position | null {

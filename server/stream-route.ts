@@ -1,10 +1,11 @@
 /** `/stream`: reads the log for granted channels, as an event stream, a long poll, or at once. */
-import { type Channel, channelOf, objectOf } from '../adapters/channel.js';
-import { comparePositions, epochOf, isAfter, type Position } from '../adapters/position.js';
+import { channelOf, objectOf } from '../adapters/channel.js';
+import { epochOf, type Position } from '../adapters/position.js';
 import { PROTOCOL_VERSION } from '../adapters/protocol.js';
-import type { Coverage, Stream, StreamSink } from '../adapters/streams.js';
+import type { Stream, StreamSink } from '../adapters/streams.js';
 import type { Identity } from './access.js';
-import { type Grant, readGrant } from './grants.js';
+import type { Judge } from './coverage.js';
+import type { Grant } from './grants.js';
 import { HttpError, unavailable } from './http-error.js';
 import {
   checkProtocol,
@@ -37,23 +38,25 @@ export interface StreamRoute<Request> {
 }
 
 interface StreamRouteOptions<Request> extends HandlerOptions<Request> {
+  readonly judge: Judge;
   who(identity: Identity): { user: string; session?: string };
 }
 
 export function createStreamRoute<Request>(options: StreamRouteOptions<Request>): StreamRoute<Request> {
   const {
     access,
-    secrets,
     follower,
     streams,
     collect,
     gate,
     limits,
+    settings: { provider },
     grantLife,
     heartbeat,
     now,
     onError,
     onRefused,
+    judge,
     who,
   } = options;
   const { history } = follower;
@@ -70,50 +73,8 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
           },
         }),
     };
-    const hello = { protocol: PROTOCOL_VERSION, epoch: epochOf(history.top), ...who(identity), heartbeat };
+    const hello = { protocol: PROTOCOL_VERSION, epoch: epochOf(history.top), ...who(identity), provider, heartbeat };
     return streams.open(watched, { users: identity.users, own: identity.own, standard }, hello);
-  }
-
-  /** Positions ahead of this node are lag: it waits until it has caught up. Positions of lost entries are resynced. */
-  async function catchUp(positions: Iterable<Position | null>): Promise<void> {
-    // The furthest one tells about all: a request names a thousand positions, and the engine must be asked once.
-    let furthest = history.top;
-    for (const position of positions) if (position !== null && isAfter(position, furthest)) furthest = position;
-    if ((await follower.reach(furthest)) === 'late') throw unavailable('This server has not caught up yet; try again.');
-  }
-
-  /** The channels that the grants allow, and those for which a new grant is needed. */
-  function coverage(asked: Asked, grants: readonly Grant[], identity: Identity): Coverage {
-    const channels = new Map<Channel, { after: Position | null; expires: number }>();
-    for (const grant of grants) {
-      if (!holds(grant)) continue;
-      for (const channel of grant.channels) {
-        const after = asked.channels.get(channel);
-        if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;
-        const known = channels.get(channel);
-        if (!known || known.expires < grant.expires) channels.set(channel, { after, expires: grant.expires });
-      }
-    }
-    const reauthorise = [...asked.channels.keys()].filter((channel) => !channels.has(channel));
-    return { channels, own: asked.own, refused: [], reauthorise, until: now() + grantLife };
-  }
-
-  /** Whether a grant can be judged, now: it is asked where it is used, since much can end while a stream waits. */
-  function holds({ expires, position }: Grant): boolean {
-    const order = comparePositions(position, history.top);
-    return expires > now() && order !== undefined && order <= 0 && !history.forgotten(position);
-  }
-
-  /** Of the grants shown, those that are this user's. */
-  function ownGrants(tokens: readonly string[], identity: Identity): Grant[] {
-    return tokens.flatMap((token) => {
-      const grant = readGrant(token, secrets);
-      const own =
-        grant !== undefined &&
-        identity.users.includes(grant.user) &&
-        (grant.session === undefined || identity.sessions?.includes(grant.session) === true);
-      return own ? [grant] : [];
-    });
   }
 
   async function answerAtOnce(
@@ -127,7 +88,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const connection = open(collector.sink, identity, leave, false);
     // Behind `open`: a client that has gone already is called back for at once.
     request.onClose(collector.finish);
-    const news = streams.cover(connection, coverage(asked, grants, identity));
+    const news = streams.cover(connection, judge.coverage(asked.channels, asked.own, grants, identity));
     if (asked.wait === 'once' || news) collector.finish();
     else {
       collector.settle();
@@ -212,13 +173,13 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const asked = askedOf(await readJson(request, limits.bodyBytes), limits.channelsPerConnection);
       const identity = await access.identify(request.raw);
       if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
-      const grants = ownGrants(asked.grants, identity);
+      const grants = judge.ownGrants(asked.grants, identity);
       if (asked.wait === 'stream') {
         const delay = gate.delay(identity.users[0]);
         if (delay > 0)
           throw new HttpError(429, 'limit', 'Streams are opened too fast.', { retryAfter: Math.ceil(delay / 1_000) });
       }
-      await catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
+      await judge.catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
       const leave = gate.enter(identity.users[0]);
       if (asked.wait !== 'stream') return answerAtOnce(request, asked, identity, grants, leave);
       return {
@@ -226,7 +187,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
         headers: STREAM_HEADERS,
         stream(sink) {
           const connection = open(sink, identity, leave, false);
-          streams.cover(connection, coverage(asked, grants, identity));
+          streams.cover(connection, judge.coverage(asked.channels, asked.own, grants, identity));
         },
       };
     },
@@ -237,7 +198,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const identity = await access.identify(request.raw);
       if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
       const after = lastPositionIn(request);
-      await catchUp([after]);
+      await judge.catchUp([after]);
       // Counted while it waits, too.
       const leave = gate.enter(identity.users[0]);
       // A status that is not 200 would end a standard EventSource for good: it waits instead.

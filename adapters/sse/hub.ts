@@ -8,13 +8,14 @@ import type { Logged, ObjectRef, RevokeEntry } from '../contract.js';
 import type { Position } from '../position.js';
 import type { HistoryReader } from '../reading.js';
 import { channelsOf, everyOf } from '../route.js';
+import { spreadFor } from '../spread.js';
 import type { Frame, Streams } from '../streams.js';
 import { type Connection, renderingFor } from './connection.js';
 import { createCover, union } from './cover.js';
 import { createEndings, EXPIRY_INTERVAL } from './endings.js';
 import { frameEvent, joinFrames } from './framing.js';
 import { createOpening } from './opening.js';
-import { frameOf, heartbeatFrame, spreadFor } from './rendering.js';
+import { frameOf, heartbeatFrame } from './rendering.js';
 import { createTick } from './tick.js';
 
 export { EXPIRY_INTERVAL };
@@ -29,6 +30,8 @@ export interface HubOptions {
   readonly now: () => number;
   /** Runs a function after the current turn, before timers. Default `setImmediate`. */
   readonly soon?: (run: () => void) => void;
+  /** How many more pages listen over a hosted provider: they refresh after a resync too. Default none. */
+  readonly elsewhere?: () => number;
 }
 
 export interface HubCounts {
@@ -58,7 +61,8 @@ export interface Hub extends Streams<Connection> {
   counts(): HubCounts;
 }
 
-export function createHub({ history, monotonic, now, soon = setImmediate }: HubOptions): Hub {
+export function createHub(options: HubOptions): Hub {
+  const { history, monotonic, now, soon = setImmediate, elsewhere = () => 0 } = options;
   const connections = new Set<Connection>();
   /** Who listens to a channel. Channels without listeners are not in it. */
   const listeners = new Map<Channel, Set<Connection>>();
@@ -67,6 +71,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
   /** Set by `close`: whoever comes later, or was on its way, is sent on at once. */
   let closing: { readonly within: number } | undefined;
 
+  const everybody = (): number => connections.size + elsewhere();
   const cover = createCover(listeners);
   const endings = createEndings();
   const opening = createOpening({ history, listeners, counts });
@@ -159,7 +164,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     const [placed, unplaced] = [position, undefined].map((id) =>
       frameEvent({ type: 'resync', channels: null }, id),
     ) as [Frame, Frame];
-    const everybody = (id: Position | undefined): Frame => (id === undefined ? unplaced : placed);
+    const toAll = (id: Position | undefined): Frame => (id === undefined ? unplaced : placed);
     const holders =
       channels === null
         ? connections
@@ -177,7 +182,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       // With its id it is not told again when the stream is opened anew; but ahead of a backlog, or of a replay that is
       // still to come, no id may say that all is well up to here.
       const id = connection.blockedSince === undefined && connection.ready ? position : undefined;
-      control(connection, channels === null ? everybody(id) : frameEvent({ type: 'resync', channels: told }, id));
+      control(connection, channels === null ? toAll(id) : frameEvent({ type: 'resync', channels: told }, id));
     }
   }
 
@@ -209,7 +214,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
       };
       connections.add(connection);
       sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
-      control(connection, frameEvent({ type: 'hello', ...hello, spread: spreadFor(connections.size) }));
+      control(connection, frameEvent({ type: 'hello', ...hello, spread: spreadFor(everybody()) }));
       if (closing) dismiss(connection, closing.within);
       return connection;
     },
@@ -250,7 +255,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     flush: tick.flush,
     beat(position) {
       tick.flush();
-      const frame = heartbeatFrame(position, connections.size);
+      const frame = heartbeatFrame(position, everybody());
       const stalledBefore = monotonic() - STALL_LIMIT;
       for (const connection of connections) {
         // Before its `ready`, an id would make a standard EventSource skip the replay when it reconnects.
@@ -265,7 +270,7 @@ export function createHub({ history, monotonic, now, soon = setImmediate }: HubO
     },
     beatOne(connection, position) {
       tick.flush();
-      control(connection, heartbeatFrame(position, connections.size));
+      control(connection, heartbeatFrame(position, everybody()));
     },
     dismiss,
     expire() {

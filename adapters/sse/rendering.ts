@@ -2,22 +2,12 @@
 import type { NotificationEntry } from '../contract.js';
 import { renderFull, renderReduced } from '../notification.js';
 import type { Position } from '../position.js';
+import { spreadFor } from '../spread.js';
 import type { Frame } from '../streams.js';
 import { frameEvent, frameNotification } from './framing.js';
 
-/** How many refreshes a second a notification may cause: the window of the random wait is the listeners over this. */
-const REFRESHES_PER_SECOND = 30;
-/** Below this a wait is felt and saves nothing; above the longest, being late is worse than the load. Milliseconds. */
-const SHORTEST_SPREAD = 3_000;
-const LONGEST_SPREAD = 60_000;
 /** Who gets the id, action and date of an entry, and who only learns that there is something new in a list. */
 export type Rendering = 'full' | 'reduced';
-
-/** The window of the random wait for so many listeners, in milliseconds; 0: none. */
-export function spreadFor(audience: number): number {
-  const window = Math.round((audience / REFRESHES_PER_SECOND) * 1_000);
-  return window < SHORTEST_SPREAD ? 0 : Math.min(window, LONGEST_SPREAD);
-}
 
 /** @param id whether everything up to the entry's position is written before it */
 export function frameOf(

@@ -1,0 +1,85 @@
+/**
+ * What the grants that a page shows still allow: judged in the same way for a stream of this node and for a connection at
+ * a hosted provider.
+ */
+import type { Channel } from '../adapters/channel.js';
+import { comparePositions, isAfter, type Position } from '../adapters/position.js';
+import type { Coverage } from '../adapters/streams.js';
+import type { Identity } from './access.js';
+import type { Follower } from './follower.js';
+import { type Grant, readGrant } from './grants.js';
+import { unavailable } from './http-error.js';
+import type { Secrets } from './secrets.js';
+
+export interface Judge {
+  /** Of the grants shown, those that are this user's. */
+  ownGrants(tokens: readonly string[], identity: Identity): Grant[];
+  /**
+   * Waits until this node has caught up with positions that are ahead of it: that is lag. Those of lost entries are left
+   * to the resync.
+   *
+   * @throws HttpError 503 when the node stays behind.
+   */
+  catchUp(positions: Iterable<Position | null>): Promise<void>;
+  /**
+   * The channels that the grants allow, and those for which a new grant is needed. Ask it where the answer is used, in
+   * the same turn: grants end and rights are revoked while a request waits.
+   */
+  coverage(
+    channels: ReadonlyMap<Channel, Position | null>,
+    own: Position | null,
+    grants: readonly Grant[],
+    identity: Identity,
+  ): Coverage;
+}
+
+export interface JudgeOptions {
+  readonly follower: Follower;
+  readonly secrets: Secrets;
+  readonly grantLife: number;
+  /** Wall clock, milliseconds. */
+  readonly now: () => number;
+}
+
+export function createJudge({ follower, secrets, grantLife, now }: JudgeOptions): Judge {
+  const { history } = follower;
+
+  /** Whether a grant can be judged, now. */
+  function holds({ expires, position }: Grant): boolean {
+    const order = comparePositions(position, history.top);
+    return expires > now() && order !== undefined && order <= 0 && !history.forgotten(position);
+  }
+
+  return {
+    ownGrants: (tokens, identity) =>
+      tokens.flatMap((token) => {
+        const grant = readGrant(token, secrets);
+        const own =
+          grant !== undefined &&
+          identity.users.includes(grant.user) &&
+          (grant.session === undefined || identity.sessions?.includes(grant.session) === true);
+        return own ? [grant] : [];
+      }),
+    async catchUp(positions) {
+      // The furthest one tells about all: a request names a thousand positions, and the engine must be asked once.
+      let furthest = history.top;
+      for (const position of positions) if (position !== null && isAfter(position, furthest)) furthest = position;
+      if ((await follower.reach(furthest)) === 'late')
+        throw unavailable('This server has not caught up yet; try again.');
+    },
+    coverage(asked, own, grants, identity) {
+      const channels = new Map<Channel, { after: Position | null; expires: number }>();
+      for (const grant of grants) {
+        if (!holds(grant)) continue;
+        for (const channel of grant.channels) {
+          const after = asked.get(channel);
+          if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;
+          const known = channels.get(channel);
+          if (!known || known.expires < grant.expires) channels.set(channel, { after, expires: grant.expires });
+        }
+      }
+      const reauthorise = [...asked.keys()].filter((channel) => !channels.has(channel));
+      return { channels, own, refused: [], reauthorise, until: now() + grantLife };
+    },
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * Environment constants -> the adapter of the hosted provider that they choose. The only file of the server that knows of
+ * vendors; their packages are loaded by the adapters, with the first use.
+ */
+import { createRequire } from 'node:module';
+import { createAblyAdapter, readAblySettings } from '../adapters/ably/server.js';
+import type { ProviderAdapter } from '../adapters/provider.js';
+import { createPusherAdapter, readPusherSettings } from '../adapters/pusher/server.js';
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+/** What the constants choose. */
+export interface Choice {
+  /** What keeps the provider from being used, each with its fix. */
+  readonly mistakes: readonly string[];
+  /** Makes the adapter; `undefined` for the built-in SSE. Call it only where there are no mistakes. */
+  create(namespace: string): ProviderAdapter | undefined;
+}
+
+interface Provider {
+  /** The package that the application installs. */
+  readonly package: string;
+  read(env: Env): { readonly mistakes: readonly string[]; readonly create?: (namespace: string) => ProviderAdapter };
+}
+
+const PROVIDERS: ReadonlyMap<string, Provider> = new Map([
+  [
+    'pusher',
+    {
+      package: 'pusher',
+      read(env) {
+        const { settings, mistakes } = readPusherSettings(env);
+        return {
+          mistakes,
+          ...(settings && { create: (namespace) => createPusherAdapter({ ...settings, namespace }) }),
+        };
+      },
+    },
+  ],
+  [
+    'ably',
+    {
+      package: 'ably',
+      read(env) {
+        const { settings, mistakes } = readAblySettings(env);
+        return { mistakes, ...(settings && { create: (namespace) => createAblyAdapter({ ...settings, namespace }) }) };
+      },
+    },
+  ],
+] satisfies [string, Provider][]);
+
+/** @param installed tells whether a package can be loaded. Default: looks for it as this package would. */
+export function chooseProvider(env: Env, installed: (name: string) => boolean = canResolve): Choice {
+  const provider = PROVIDERS.get(env.NOTIFY_LISTEN_PROVIDER ?? '');
+  if (!provider) return { mistakes: [], create: () => undefined };
+  const { mistakes, create } = provider.read(env);
+  // Found out at the start, and not at the first notification.
+  const missing = installed(provider.package)
+    ? []
+    : [
+        `NOTIFY_LISTEN_PROVIDER is "${env.NOTIFY_LISTEN_PROVIDER}", but its package is not installed; run: npm install ${provider.package}`,
+      ];
+  return { mistakes: [...mistakes, ...missing], create: (namespace) => create?.(namespace) };
+}
+
+function canResolve(name: string): boolean {
+  try {
+    createRequire(import.meta.url).resolve(name);
+    return true;
+  } catch {
+    return false;
+  }
+}

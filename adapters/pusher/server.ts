@@ -6,13 +6,7 @@ import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import type PusherSdk from 'pusher';
 import type { Channel } from '../channel.js';
-import {
-  EVERYBODY,
-  type Outgoing,
-  type ProviderAdapter,
-  type ProviderAuthorisation,
-  type ProviderAuthorised,
-} from '../provider.js';
+import type { Outgoing, ProviderAdapter, ProviderAuthorisation, ProviderAuthorised } from '../provider.js';
 import type { PusherDetails } from './details.js';
 import { checkSocketId, readForm } from './forms.js';
 import { fixedName, isHashed, LEAD_MS, periodAt, periodName, periodsAt, SKEW_MS } from './names.js';
@@ -38,11 +32,13 @@ export interface PusherAdapterOptions extends PusherSettings {
   readonly now?: () => number;
   /** From 0 up to, not including, 1. Default: `Math.random`. */
   readonly random?: () => number;
+  /** How long one call of Pusher's API may take, in milliseconds. Default 5,000. */
+  readonly timeout?: number;
 }
 
 /** The server half. Nothing is loaded and nobody is asked before it is used. */
 export function createPusherAdapter(options: PusherAdapterOptions): ProviderAdapter {
-  const { namespace, fixedNames, now = Date.now, random = Math.random } = options;
+  const { namespace, fixedNames, now = Date.now, random = Math.random, timeout = TIMEOUT_MS } = options;
   const agent =
     options.scheme === 'https'
       ? new HttpsAgent({ keepAlive: true, maxFreeSockets: KEPT_SOCKETS })
@@ -63,7 +59,7 @@ export function createPusherAdapter(options: PusherAdapterOptions): ProviderAdap
       throw new Error('NOTIFY_LISTEN_PROVIDER=pusher needs the package "pusher": npm install pusher', { cause });
     }
     const { appId, key, secret, cluster, host, port, scheme } = options;
-    const account = { appId, key, secret, useTLS: scheme === 'https', timeout: TIMEOUT_MS, agent };
+    const account = { appId, key, secret, useTLS: scheme === 'https', timeout, agent };
     return new Pusher(
       host !== undefined
         ? { ...account, host, ...(port !== undefined && { port: String(port) }) }
@@ -75,9 +71,8 @@ export function createPusherAdapter(options: PusherAdapterOptions): ProviderAdap
     const period = periodAt(now());
     return item.channels.flatMap((channel) => {
       const name = periodName(namespace, channel, period);
-      // No client that knows only fixed names can ask for these.
-      const own = channel === EVERYBODY || isHashed(namespace, channel);
-      return fixedNames && !own ? [name, fixedName(namespace, channel)] : [name];
+      // A client that knows only fixed names cannot ask for a hashed one.
+      return fixedNames && !isHashed(namespace, channel) ? [name, fixedName(namespace, channel)] : [name];
     });
   }
 

@@ -29,7 +29,7 @@ interface Emitter {
 
 /** What is used of an instance of pusher-js. */
 interface Instance {
-  readonly connection: Emitter & { readonly state: string; readonly socket_id: string };
+  readonly connection: Emitter & { readonly state: string; readonly socket_id: string; connect(): void };
   /** The instance's own record of what happened, errors of its transport among them. */
   readonly timeline: { error(event: unknown): void };
   subscribe(name: string): ChannelEmitter;
@@ -144,6 +144,8 @@ export function openSocket(
 
   /** Leaves nothing of the instance behind: pusher-js itself keeps every one, with its listeners, for ever. */
   function dispose(): void {
+    // After some codes it plans its next try twice, and disconnecting undoes only one of them.
+    pusher.connection.connect = () => {};
     pusher.disconnect();
     pusher.connection.unbind_all();
     const at = Pusher.instances.indexOf(pusher);

@@ -1,0 +1,33 @@
+/** The Pusher adapter keeps the contract: both of the vendor's SDKs, against the local server of its protocol. */
+import { test } from 'vitest';
+import { startPusherEmulator } from '../../adapters/emulators/index.js';
+import { pusher } from '../../adapters/pusher/client.js';
+import { createPusherAdapter, readPusherSettings } from '../../adapters/pusher/server.js';
+import { adapterContract, serverHouse } from '../../adapters/testing/index.js';
+
+const house = serverHouse(async () => {
+  const emulator = await startPusherEmulator();
+  const { settings, mistakes } = readPusherSettings(emulator.env);
+  if (!settings) throw new Error(mistakes.join('\n'));
+  return {
+    adapter: ({ namespace }) => createPusherAdapter({ ...settings, namespace }),
+    client: pusher,
+    faults: {
+      down: () => emulator.stop(),
+      refuse() {
+        emulator.faults.set({ connections: 4004 });
+        emulator.closeAll(4004);
+      },
+      async up() {
+        emulator.faults.clear();
+        await emulator.start();
+      },
+      // Pusher has no loss flag: whoever is cut may have lost something.
+      lose: () => void emulator.closeAll(4200),
+    },
+    close: () => emulator.close(),
+  };
+});
+
+// Longer than the suite's own patience, whose sentence says what did not come.
+for (const { name, run } of adapterContract(house, { hosted: 'pusher', nodes: true })) test(name, run, 30_000);

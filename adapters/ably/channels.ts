@@ -6,7 +6,7 @@ export interface ChannelEvents {
   attached(): void;
   /** One that stays attached says that it lost messages. */
   missed(): void;
-  /** One carries nothing until it is attached again. `failed`: the SDK does not try again by itself. */
+  /** One carries nothing until it is attached again, by `join`. `failed`: its token does not allow it, or Ably does not. */
   stuck(change: StateChange): void;
   message(data: unknown): void;
 }
@@ -22,8 +22,8 @@ export interface HeldChannels {
   lost(): void;
 }
 
-/** States from which the SDK attaches only when it is told to. */
-const IDLE: ReadonlySet<string> = new Set(['initialized', 'detached', 'failed']);
+/** States from which it attaches only when it is told to; from `suspended` also by itself, after 15 s and more. */
+const IDLE: ReadonlySet<string> = new Set(['initialized', 'detached', 'detaching', 'failed', 'suspended']);
 
 const nothing = (): void => {};
 
@@ -71,7 +71,7 @@ export function createChannels(client: AblyClient, events: ChannelEvents): HeldC
     join(names) {
       for (const name of names) {
         const channel = held.get(name)?.channel ?? open(name);
-        if (IDLE.has(channel.state) || channel.state === 'detaching') channel.attach().catch(nothing); // told by `follow`
+        if (IDLE.has(channel.state)) channel.attach().catch(nothing); // told by `follow`
       }
     },
     carries: (names) => [...names].every((name) => attached.has(name)),

@@ -137,11 +137,20 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
       );
   };
 
+  /** Where the SDK does nothing by itself. */
+  const isIdle = (state: string): boolean => state === 'initialized' || state === 'closed' || state === 'failed';
+
   /** Gets a token for the newest set: in place when connected, else it connects. */
   function authorise(to: AblyClient): void {
-    to.auth.authorize().then(step, () => {
+    to.auth.authorize().then(step, (error: AblyError) => {
+      if (closed || to !== client || isWaiting) return;
+      const { state } = to.connection;
       // While connected, the former token goes on to carry what it covers.
-      if (!closed && to === client && to.connection.state === 'connected') later(step, LONGEST_WAIT_FOR_TOKEN);
+      if (state === 'connected') later(step, LONGEST_WAIT_FOR_TOKEN);
+      else if (isIdle(state)) {
+        down(denied ?? errorOf(error, false));
+        later(step, denied ? LONGEST_WAIT_FOR_TOKEN : LONGEST_WAIT);
+      }
     });
   }
 
@@ -149,8 +158,7 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
   function step(): void {
     if (closed || !wanted || !client || !channels) return;
     const { state } = client.connection;
-    const isIdle = state === 'initialized' || state === 'closed' || state === 'failed';
-    if (isIdle && !isWaiting && !asking) authorise(client);
+    if (isIdle(state) && !isWaiting && !asking) authorise(client);
     if (state !== 'connected') return; // the SDK is at it, and says so when it is connected
     const isCovered = covers(covered, wanted);
     if (stale || (!isCovered && covered?.interest !== wanted)) {
@@ -180,6 +188,12 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
     });
   }
 
+  /** The SDK waits 15 s after a second failure, then longer; the first waits here are shorter. */
+  function hasten(): void {
+    const state = client?.connection.state;
+    if (state === 'disconnected' || state === 'suspended') client?.connect();
+  }
+
   function follow(opened: AblyClient, { current, previous, reason }: StateChange): void {
     if (closed || opened !== client) return;
     if (current === previous) {
@@ -196,7 +210,8 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
       channels = undefined;
       covered = undefined;
       later(start);
-    } else if (current === 'failed' || current === 'closed') later(step); // `closed`: the page was about to be left, and stayed
+    } else if (isCut && current !== 'closed') later(hasten);
+    else later(step); // `failed`; or `closed`: the page was about to be left, and stayed
   }
 
   function start(): void {
@@ -213,8 +228,7 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
           stuck({ current, reason }) {
             if (closed || opened.connection.state !== 'connected') return;
             down(errorOf(reason, current !== 'failed'));
-            // Refused: perhaps for its token, perhaps for the key. What is suspended the SDK tries again itself.
-            if (current === 'failed') later(renew);
+            later(current === 'failed' ? renew : step);
           },
           message: (data) => closed || host.message(data),
         });

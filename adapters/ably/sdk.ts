@@ -38,6 +38,8 @@ export interface AblyClient {
   };
   /** Gets another token and uses it: in place when connected, else by connecting, whatever the state was. */
   readonly auth: { authorize(): Promise<unknown> };
+  /** Tries at once. */
+  connect(): void;
   close(): void;
 }
 

@@ -32,9 +32,12 @@ const REQUEST_TIMEOUT = 5_000;
 const MOST_RETRIES = 1;
 /** A token that ends while it is being made would be refused as malformed. */
 const SHORTEST_LIFE = 1_000;
-/** Renewed between these parts of its life, so that pages that came together do not ask together. */
-const RENEW_FROM = 0.6;
-const RENEW_TO = 0.8;
+/**
+ * Asked for again between these parts of its life. The page renews its grants earlier, at 60 to 80 %, and gets another token
+ * with them; this is for a connection without grants, and for a renewal that did not come.
+ */
+const RENEW_FROM = 0.8;
+const RENEW_TO = 0.9;
 /** Not enabled for the key (two codes) or for the app: https://ably.com/docs/platform/errors/codes */
 const NOT_REVOCABLE: ReadonlySet<number> = new Set([40_163, 40_164, 40_121]);
 const MOST_REVOKED = 100;

@@ -184,7 +184,8 @@ export function createSession({ caller: first, world, authenticate, events }: Se
     }
   }
 
-  function attach({ channel: name = '', flags = 0, channelSerial, params: given }: ProtocolMessage): void {
+  function attach({ channel: name = '', flags = 0, channelSerial: serial, params: given }: ProtocolMessage): void {
+    const channelSerial = serial ?? undefined; // null, from Ably's SDK, once the channel failed or was detached
     const { base, params: own } = readChannelName(name);
     const params = { ...own, ...given };
     const channel = caller.app.channel(base);

@@ -18,9 +18,9 @@ import type { Page, Watched } from './page.js';
 import { actionsOf, type Case, onStage, positionOf, range, reasons, USERS } from './stage.js';
 
 export interface AdapterContractOptions {
-  /** How long a case waits for what must come, in milliseconds, before it fails. Default 5,000. */
+  /** How long a case waits for what must come, in milliseconds, before it fails. Default 5,000; with `hosted` 10,000. */
   readonly patience?: number;
-  /** How often a race is tried. Default 40. */
+  /** How often a race is tried. Default 40; with `hosted` 15, since each costs several requests. */
   readonly rounds?: number;
   /**
    * The name of the adapter, as `via` tells it, when its connections live at a provider: the house must have `provider`.
@@ -40,7 +40,12 @@ const ORDER = { entity: 'Order', id: 42 } as const;
  */
 export function adapterContract(
   factory: (mayListen: (user: string, object: ObjectRef) => boolean) => AdapterHouse | Promise<AdapterHouse>,
-  { patience = PATIENCE, rounds = 40, hosted, nodes = false }: AdapterContractOptions = {},
+  {
+    hosted,
+    nodes = false,
+    patience = hosted === undefined ? PATIENCE : 2 * PATIENCE,
+    rounds = hosted === undefined ? 40 : 15,
+  }: AdapterContractOptions = {},
 ): ContractCase[] {
   const refusedWith = async (ready: Promise<void>): Promise<string> =>
     inTime(
@@ -521,7 +526,7 @@ export function adapterContract(
     ],
     [
       '[36] if something may have been missed, each callback runs once',
-      async ({ house, open, watch, quiet }) => {
+      async ({ house, open, watch, quiet, back }) => {
         const pages = [open('ann'), open('bob')] as const;
         const watched = await Promise.all(
           pages.flatMap((page) => [watch(page, ORDER), watch(page, { entity: 'Invoice', id: 1 })]),
@@ -529,7 +534,7 @@ export function adapterContract(
         await house.gap();
         // At a provider this leads to a read, and what a read brings comes beside everything else.
         for (const page of pages)
-          await page.until(() => [...page.watched].every(({ runs }) => runs.length > 0), 'the resyncs');
+          await back(page, () => [...page.watched].every(({ runs }) => runs.length > 0), 'the resyncs');
         await quiet(...pages);
         assertEqual(
           watched.map(reasons),

@@ -16,7 +16,7 @@ export interface HousePage {
 
 /** What the suite gives to each client; hand all of it on to `createListenClient`. */
 export type HouseHooks = Pick<ListenClientOptions, 'onTrace' | 'onError'> & {
-  /** Only with the option `hosted`: clocks and timers in the suite's hand. Add a `fetch` of your own, if any. */
+  /** Only with the options `hosted` and `nodes`: clocks and timers in the suite's hand. Add a `fetch` of your own, if any. */
   readonly world?: NonNullable<ListenClientOptions['world']>;
 };
 

@@ -2,6 +2,8 @@
 import { assert, assertEqual } from './case.js';
 import { actionsOf, type Case, range, type Stage } from './stage.js';
 
+/** By how much clocks are wrong, in milliseconds. */
+const HOURS = 3 * 3_600_000;
 const ORDER = { entity: 'Order', id: 42 } as const;
 
 function nodesOf({ house: { nodes } }: Stage): NonNullable<typeof nodes> {
@@ -11,7 +13,7 @@ function nodesOf({ house: { nodes } }: Stage): NonNullable<typeof nodes> {
 
 export const nodeCases: readonly Case[] = [
   [
-    '[34] [68] what one node is told arrives at the pages of every node, once',
+    '[68] what one node is told arrives at the pages of every node, once',
     async (stage) => {
       const { house, open, watch, quiet } = stage;
       const page = open('ann');
@@ -34,6 +36,27 @@ export const nodeCases: readonly Case[] = [
         'notifications at the first page',
       );
       assertEqual([actionsOf(later), later.received()], [['updated'], 1], 'what ran at the second page');
+    },
+  ],
+  [
+    '[34] clocks that are hours apart lose nothing',
+    async (stage) => {
+      const { house, openElsewhen, quiet } = stage;
+      const pages = [-HOURS, HOURS].map(openElsewhen);
+      for (const page of pages) {
+        // What changed after the load began, by the clock of the page, is a run; whose clock is right does not matter.
+        const loadedAt = page.now();
+        await house.notify('shipped', ORDER);
+        const watched = page.listen(ORDER, { loadedAt });
+        await page.until(() => watched.runs.length > 0, 'the run for the load race');
+        await quiet(page);
+        const loads = watched.runs.length;
+        await house.notify('updated', ORDER);
+        await page.until(() => watched.runs.length > loads, 'the run after it');
+        await quiet(page);
+        assertEqual([actionsOf(watched).at(-1), watched.received()], ['updated', 1], 'what was heard');
+        watched.close();
+      }
     },
   ],
   [

@@ -16,14 +16,15 @@ interface Waiting {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-export function createPageClock(): PageClock {
+/** @param wrong by how many milliseconds the wall clock is before the server's */
+export function createPageClock(wrong = 0): PageClock {
   let ahead = 0;
   const waiting = new Map<object, Waiting>();
   const monotonic = (): number => performance.now() + ahead;
 
   return {
     world: {
-      now: () => Date.now() + ahead,
+      now: () => Date.now() + ahead + wrong,
       monotonic,
       setTimeout(run, ms) {
         const key = {};

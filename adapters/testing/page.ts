@@ -26,6 +26,8 @@ export interface Page {
   until(holds: () => boolean, what: string): Promise<void>;
   /** The same, while the clock of the page runs faster: for what waits out a backoff. Only with a provider. */
   soon(holds: () => boolean, what: string): Promise<void>;
+  /** Its wall clock, in milliseconds. */
+  now(): number;
   /** So many milliseconds pass for the page, at once. Only with a provider. */
   pass(ms: number): void;
   /** The listeners of this page that were not closed by {@link Watched.close}, in order. */
@@ -44,9 +46,9 @@ export interface Watched {
 /**
  * Gives a client that `make` makes a memory.
  *
- * @param clock whether the page's clock is in the hand of the case
+ * @param wrong by how many milliseconds its wall clock is before the server's; none: it has everybody's clock
  */
-export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: number, clock = false): Page {
+export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: number, wrong?: number): Page {
   const traces: Trace[] = [];
   const errors: unknown[] = [];
   const looks = new Set<() => void>();
@@ -54,9 +56,9 @@ export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: nu
   const look = (): void => {
     for (const each of [...looks]) each();
   };
-  const { world, pass } = createPageClock();
+  const { world, pass } = createPageClock(wrong);
   const client = make({
-    ...(clock && { world }),
+    ...(wrong !== undefined && { world }),
     onTrace(trace) {
       traces.push(trace);
       look();
@@ -92,6 +94,7 @@ export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: nu
       await until(holds, what).finally(() => clearInterval(timer));
     },
     pass,
+    now: world.now,
     listen(object, options, actions = (note) => ({ '*': note })) {
       const runs: Refresh[] = [];
       const listening = client.listen(

@@ -8,7 +8,7 @@
 import type { ObjectRef } from '../contract.js';
 import { sameObject } from '../notification.js';
 import type { Position } from '../position.js';
-import type { AdapterHouse, HouseProvider, Notified } from './adapter-house.js';
+import type { AdapterHouse, HousePage, HouseProvider, Notified } from './adapter-house.js';
 import { assert, inTime } from './case.js';
 import { MARK, openPage, type Page, type Watched } from './page.js';
 
@@ -24,6 +24,8 @@ export const CHECKED = 80_000;
 export interface Stage {
   readonly house: AdapterHouse;
   open(user?: ContractUser, session?: string): Page;
+  /** A page whose wall clock is before the server's by so many milliseconds. Only with nodes or a provider. */
+  openElsewhen(wrong: number): Page;
   /** Takes the right away, or gives it back. Everybody may listen to everything else. */
   refuse(user: string, object: ObjectRef): void;
   allow(user: string, object: ObjectRef): void;
@@ -78,18 +80,18 @@ export async function onStage(
     else for (const page of each) await markOnce(house, page);
   };
 
+  function open(page: HousePage, wrong?: number): Page {
+    const opened = openPage((hooks) => house.createClient(page, hooks), patience, wrong);
+    pages.push(opened);
+    return opened;
+  }
+
   try {
     await run({
       house,
-      open(user = 'ann', session) {
-        const page = openPage(
-          (hooks) => house.createClient({ user, ...(session !== undefined && { session }) }, hooks),
-          patience,
-          hosted,
-        );
-        pages.push(page);
-        return page;
-      },
+      open: (user = 'ann', session) =>
+        open({ user, ...(session !== undefined && { session }) }, hosted ? 0 : undefined),
+      openElsewhen: (wrong) => open({ user: 'ann' }, wrong),
       refuse: (user, object) => void refused.add(keyOf(user, object)),
       allow: (user, object) => void refused.delete(keyOf(user, object)),
       async watch(page, object, actions) {

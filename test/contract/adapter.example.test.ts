@@ -21,5 +21,7 @@ const house = serverHouse(async () => {
   };
 });
 
-// Longer than the suite's own patience, whose sentence says what did not come.
-for (const { name, run } of adapterContract(house, { hosted: 'example', nodes: true })) test(name, run, 30_000);
+// Each case has a broker and a server of its own, so they may run together. The limit is longer than the suite's own
+// patience, whose sentence says what did not come.
+for (const { name, run } of adapterContract(house, { hosted: 'example', nodes: true }))
+  test.concurrent(name, run, 30_000);

@@ -44,7 +44,7 @@ export interface HouseParts {
   readonly patience?: number;
 }
 
-const SECRET = 'a secret of the contract suite, which is long enough';
+const SECRET = 'a secret of the contract suite that is long enough';
 const PATIENCE_OF_TAPS = 10_000;
 
 /** What a node of the house is: a notifier, and how it answers requests. */

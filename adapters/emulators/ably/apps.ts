@@ -1,9 +1,9 @@
 /** Apps with their keys, namespaces and limits; and the provisioner's contract that the vendor's test suites use. */
-import { randomBytes } from 'node:crypto';
 import type { EmulatorWorld } from '../emulator.js';
 import { type Capability, capabilityText, EVERYTHING, parseCapability } from './capability.js';
 import { type Channel, createChannel } from './channel.js';
 import { AblyError } from './errors.js';
+import { randomName } from './names.js';
 import type { WirePresence } from './protocol.js';
 import { type AblyLimits, createRate, type Rate } from './rates.js';
 
@@ -128,13 +128,4 @@ export function createApps(world: EmulatorWorld, limits: AblyLimits): Apps {
     remove: (id) => apps.delete(id),
     all: () => apps.values(),
   };
-}
-
-/** Letters and digits that may stand in every name of Ably's. */
-export function randomName(length: number): string {
-  return randomBytes(length * 2)
-    .toString('base64')
-    .replace(/[^A-Za-z0-9]/g, '')
-    .slice(0, length)
-    .padEnd(length, '0');
 }

@@ -16,6 +16,7 @@ const MODE_OPERATIONS: readonly (readonly [mode: number, operations: readonly st
   [FLAG.PUBLISH, ['publish']],
   [FLAG.SUBSCRIBE, ['subscribe']],
   [FLAG.PRESENCE_SUBSCRIBE, ['subscribe', 'presence-subscribe']],
+  [FLAG.ANNOTATION_PUBLISH, ['annotation-publish']],
 ];
 
 /** The modes that a capability allows on a channel, of those that were asked for. */
@@ -26,13 +27,20 @@ export function grantedModes(capability: Capability, channel: string, asked: num
   }, 0);
 }
 
-/** The modes that an ATTACH asks for: by flags, by the parameter `modes`, or all. */
+/** The modes that an ATTACH asks for: by the parameter `modes`, by flags, or the usual ones. */
 export function askedModes(flags: number, params: Readonly<Record<string, string>>): number {
   const named = (params.modes ?? '').split(',').reduce((sum, name) => {
     const mode = (FLAG as Readonly<Record<string, number>>)[name.trim().replace('-', '_').toUpperCase()] ?? 0;
     return sum | (mode & ALL_MODES);
   }, 0);
-  return flags & ALL_MODES || named || MODES;
+  return named || flags & ALL_MODES || MODES;
+}
+
+/** The parameters that are known, and told back; `delta` has no effect: messages are sent whole. */
+const KNOWN_PARAMS: ReadonlySet<string> = new Set(['modes', 'rewind', 'delta', 'occupancy']);
+
+export function knownParams(params: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(params).filter(([name]) => KNOWN_PARAMS.has(name)));
 }
 
 /** `10`: messages; `30s`, `2m`: what is so old at most. @throws AblyError 40003 */

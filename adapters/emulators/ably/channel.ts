@@ -4,6 +4,7 @@
  */
 import type { EmulatorWorld } from '../emulator.js';
 import { createMembers, type Members } from './members.js';
+import { randomName } from './names.js';
 import type { WireMessage, WirePresence } from './protocol.js';
 import { type AblyLimits, createRate, type Rate } from './rates.js';
 
@@ -78,11 +79,7 @@ interface ChannelOptions {
 }
 
 export function createChannel(name: string, { persisted, limits, world }: ChannelOptions): Channel {
-  const newEpoch = (): string =>
-    Math.floor(world.random() * 2 ** 48)
-      .toString(36)
-      .padStart(10, '0');
-  let epoch = newEpoch();
+  let epoch = randomName(10);
   let top = 0;
   /** The number of the newest entry that is too old to resume from. */
   let floor = 0;
@@ -182,7 +179,7 @@ export function createChannel(name: string, { persisted, limits, world }: Channe
       return entries;
     },
     forget() {
-      epoch = newEpoch();
+      epoch = randomName(10);
       ids.clear();
       if (!persisted) entries = [];
       floor = top;

@@ -20,7 +20,7 @@ export function takePresence(channel: Channel, items: readonly WirePresence[], s
   if (items.length > MAX_ITEMS) throw new AblyError(40034, `more than ${MAX_ITEMS} changes of presence at once`);
   const { connectionId, base } = source;
   const changes = items.flatMap((item, index) => {
-    const clientId = memberOf(item.clientId ?? undefined, source);
+    const clientId = memberOf(item.clientId, source);
     if (![PRESENCE.ENTER, PRESENCE.UPDATE, PRESENCE.LEAVE, PRESENCE.PRESENT].includes(item.action as 1))
       throw new AblyError(40000, `unknown presence action ${item.action}`);
     const { data, encoding, extras } = normalise(item);
@@ -29,9 +29,9 @@ export function takePresence(channel: Channel, items: readonly WirePresence[], s
       action: item.action,
       clientId,
       connectionId,
-      ...(data !== undefined && data !== null && { data }),
-      ...(encoding !== undefined && encoding !== null && { encoding }),
-      ...(extras !== undefined && extras !== null && { extras }),
+      ...(data !== undefined && { data }),
+      ...(encoding !== undefined && { encoding }),
+      ...(extras !== undefined && { extras }),
     };
     return channel.members.take(change) ?? [];
   });

@@ -30,12 +30,17 @@ export const FLAG = {
   PUBLISH: 0x2_0000,
   SUBSCRIBE: 0x4_0000,
   PRESENCE_SUBSCRIBE: 0x8_0000,
+  ANNOTATION_PUBLISH: 0x20_0000,
 } as const;
 
-/** The modes that a channel has when the client asks for none. */
-export const MODES: number = FLAG.PRESENCE | FLAG.PUBLISH | FLAG.SUBSCRIBE | FLAG.PRESENCE_SUBSCRIBE;
+/**
+ * The modes that a channel has when the client asks for none. Annotations are among them at Ably; here they are granted
+ * too, and whoever publishes one is told that they are not served.
+ */
+export const MODES: number =
+  FLAG.PRESENCE | FLAG.PUBLISH | FLAG.SUBSCRIBE | FLAG.PRESENCE_SUBSCRIBE | FLAG.ANNOTATION_PUBLISH;
 
-/** Every bit that asks for a mode; those that are not in {@link MODES} (annotations, objects) are never granted. */
+/** Every bit that asks for a mode; those that are not in {@link MODES} (objects, hearing annotations) are never granted. */
 export const ALL_MODES: number = 0x03ff0000;
 
 /** What became of a member of a channel (TP2). */

@@ -4,7 +4,7 @@ import { demand } from './auth.js';
 import type { Channel, Entry } from './channel.js';
 import { AblyError } from './errors.js';
 import type { WireMessage } from './protocol.js';
-import { normalise, sizeOf } from './wire.js';
+import { normalise, readItems, sizeOf } from './wire.js';
 
 /** Characters of a name; more is advised against. */
 const MAX_NAME = 2_048;
@@ -53,11 +53,7 @@ export function prepare(
   const { caller, base } = publisher;
   if (given.length === 0 || given.length > MAX_MESSAGES)
     throw new AblyError(40034, `1 to ${MAX_MESSAGES} messages are published at once`);
-  const messages = given.map((item) => {
-    if (typeof item !== 'object' || item === null || Array.isArray(item))
-      throw new AblyError(40000, 'a message is an object');
-    return item as WireMessage;
-  });
+  const messages = readItems<WireMessage>(given);
   const size = messages.reduce((sum, message) => sum + sizeOf(message), 0);
   const limit = caller.app.limits.messageSize;
   if (size > limit)
@@ -66,7 +62,7 @@ export function prepare(
   let { connectionId } = publisher;
   const kept = messages.map((message, index): WireMessage => {
     const { connectionKey, id: _, name, extras, clientId: said, ...rest } = message;
-    if (extras !== undefined && extras !== null && (typeof extras !== 'object' || Array.isArray(extras)))
+    if (extras !== undefined && (typeof extras !== 'object' || Array.isArray(extras)))
       throw new AblyError(40032, 'extras must be an object');
     let sender = caller.clientId;
     if (connectionKey !== undefined) {
@@ -75,16 +71,16 @@ export function prepare(
       connectionId = behalf.id;
       sender = behalf.clientId;
     }
-    const clientId = senderOf(said ?? undefined, sender);
+    const clientId = senderOf(said, sender);
     const { data, encoding } = normalise(rest);
     return {
       id: ids.each[index] as string,
       ...(typeof name === 'string' && { name }),
       ...(clientId !== undefined && { clientId }),
       ...(connectionId !== undefined && { connectionId }),
-      ...(data !== undefined && data !== null && { data }),
-      ...(encoding !== undefined && encoding !== null && { encoding }),
-      ...(extras !== undefined && extras !== null && { extras }),
+      ...(data !== undefined && { data }),
+      ...(encoding !== undefined && { encoding }),
+      ...(extras !== undefined && { extras }),
     };
   });
   return { id: ids.base, connectionId, messages: kept };
@@ -105,8 +101,7 @@ function readIds(
   base: string,
 ): { readonly base: string; readonly each: readonly string[] } {
   const given = messages.map(({ id }) => id);
-  if (given.every((id) => id === undefined || id === null))
-    return { base, each: messages.map((_, index) => `${base}:${index}`) };
+  if (given.every((id) => id === undefined)) return { base, each: messages.map((_, index) => `${base}:${index}`) };
   const [first] = given;
   if (given.some((id) => typeof id !== 'string' || id === ''))
     throw new AblyError(40031, 'a message id is missing or empty');

@@ -1,8 +1,9 @@
 /** REST routes of channels: publishing, batches, history, presence, status. */
-import { randomName } from './apps.js';
+
 import { type Caller, demand } from './auth.js';
 import type { Channel } from './channel.js';
 import { AblyError, asAblyError } from './errors.js';
+import { randomName } from './names.js';
 import { type Placed, page, readLimit } from './paging.js';
 import { PRESENCE, type WirePresence } from './protocol.js';
 import { type Publisher, publish, readChannelName } from './publishing.js';

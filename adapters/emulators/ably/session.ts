@@ -3,7 +3,6 @@
  * little long, since every frame of a client ends here; what each does to a channel is in files of their own.
  */
 import type { EmulatorWorld } from '../emulator.js';
-import { randomName } from './apps.js';
 import {
   type Attachment,
   askedModes,
@@ -11,16 +10,18 @@ import {
   CONTINUITY_LOST,
   createAttachment,
   grantedModes,
+  knownParams,
   readRewind,
 } from './attachment.js';
 import type { Authenticate, Caller } from './auth.js';
 import { RECOVERY_WINDOW } from './channel.js';
 import { AblyError, asAblyError, isPassing } from './errors.js';
+import { randomName } from './names.js';
 import { takePresence } from './presence.js';
 import { ACTION, type ConnectionDetails, type ErrorInfo, FLAG, PRESENCE, type ProtocolMessage } from './protocol.js';
 import { publish, rateError, readChannelName } from './publishing.js';
 import { createRate } from './rates.js';
-import { encodeFrame, type Format } from './wire.js';
+import { encodeFrame, type Format, readItems } from './wire.js';
 
 export const MAX_FRAME_SIZE = 524_288;
 /** How often a connection hears something, at least. Milliseconds. */
@@ -211,8 +212,11 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       release(name);
       send({ action: ACTION.DETACHED, channel: name, error: SUSPENDED });
     };
-    const { agent: _, ...told } = params;
-    const attachment = createAttachment(carrier, { channel, name, asked, modes, params: told }, onSuspended);
+    const attachment = createAttachment(
+      carrier,
+      { channel, name, asked, modes, params: knownParams(params) },
+      onSuspended,
+    );
     attachments.set(name, attachment);
     channel.join(attachment);
     const from =
@@ -296,7 +300,11 @@ export function createSession({ caller: first, world, authenticate, events }: Se
   function takeMembers({ channel: name, presence = [], msgSerial = 0 }: ProtocolMessage): readonly (string | null)[] {
     const channel = channelFor(name, 'presence', FLAG.PRESENCE);
     if (!inbound.take(presence.length)) throw rateError(42911, 'connection.inboundRate');
-    takePresence(channel, presence, { connectionId: id, base: `${id}:${msgSerial}`, clientId: caller.clientId });
+    takePresence(channel, readItems(presence), {
+      connectionId: id,
+      base: `${id}:${msgSerial}`,
+      clientId: caller.clientId,
+    });
     return [];
   }
 
@@ -333,7 +341,12 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       case ACTION.DISCONNECT:
         end(ACTION.DISCONNECTED);
         break;
-      // Of a newer protocol: what is not known is passed over (RSF1).
+      default:
+        // Of a newer protocol, it is passed over (RSF1); unless somebody waits to hear what became of it.
+        if (frame.msgSerial !== undefined)
+          acknowledge(frame, () => {
+            throw new AblyError(40000, `the emulator does not serve action ${frame.action}`);
+          });
     }
   }
 

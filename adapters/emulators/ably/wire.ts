@@ -13,7 +13,9 @@ export const CONTENT_TYPE: Readonly<Record<Format, string>> = {
 /** @throws AblyError 40000 when it cannot be read */
 export function decodeBody(format: Format, body: Uint8Array): unknown {
   try {
-    return format === 'msgpack' ? decode(body) : JSON.parse(Buffer.from(body).toString());
+    return format === 'msgpack'
+      ? decode(new Uint8Array(body.buffer, body.byteOffset, body.byteLength))
+      : JSON.parse(Buffer.from(body).toString());
   } catch (error) {
     throw new AblyError(40000, `the body is not ${format}: ${error instanceof Error ? error.message : error}`);
   }
@@ -36,9 +38,8 @@ interface Payload {
  */
 export function normalise<T extends Payload>(item: T): T {
   const { data, encoding } = item;
-  if (encoding !== undefined && encoding !== null && typeof encoding !== 'string')
-    throw new AblyError(40013, 'encoding must be text');
-  if (data === undefined || data === null || data instanceof Uint8Array) return item;
+  if (encoding !== undefined && typeof encoding !== 'string') throw new AblyError(40013, 'encoding must be text');
+  if (data === undefined || data instanceof Uint8Array) return item;
   const parts = (encoding ?? '').split('/').filter(Boolean);
   if (typeof data === 'string') {
     if (parts.at(-1) !== 'base64') return item;
@@ -60,6 +61,29 @@ export function render<T extends Payload>(format: Format, item: T): T {
   return withEncoding({ ...item, data: Buffer.from(item.data).toString('base64') }, parts);
 }
 
+/** Clients write what they do not set as null, or leave it out: both mean the same. */
+function withoutNulls<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, each]) => each !== null)) as T;
+}
+
+/** @throws AblyError 40000, 80013 for what is no frame */
+export function decodeFrame(format: Format, body: Uint8Array): ProtocolMessage {
+  const frame = decodeBody(format, body);
+  const isFrame = typeof frame === 'object' && frame !== null && typeof (frame as ProtocolMessage).action === 'number';
+  if (!isFrame) throw new AblyError(80013, 'a frame is an object with an action', 400);
+  return withoutNulls(frame as ProtocolMessage);
+}
+
+/** The items of a list that a peer sent. @throws AblyError 40000 */
+export function readItems<T extends object>(given: unknown): readonly T[] {
+  const items = Array.isArray(given) ? given : [given];
+  return items.map((item) => {
+    if (typeof item !== 'object' || item === null || Array.isArray(item))
+      throw new AblyError(40000, 'a message is an object');
+    return withoutNulls(item as T);
+  });
+}
+
 export function encodeFrame(format: Format, frame: ProtocolMessage): string | Uint8Array {
   const { messages, presence } = frame;
   return encodeBody(format, {
@@ -75,6 +99,6 @@ export function sizeOf(
 ): number {
   const { name, clientId, data, extras } = item;
   const bytes = data instanceof Uint8Array ? data.byteLength : Buffer.byteLength(typeof data === 'string' ? data : '');
-  const more = extras === undefined || extras === null ? 0 : Buffer.byteLength(JSON.stringify(extras));
+  const more = extras === undefined ? 0 : Buffer.byteLength(JSON.stringify(extras));
   return bytes + more + Buffer.byteLength(name ?? '') + Buffer.byteLength(clientId ?? '');
 }

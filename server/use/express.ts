@@ -22,12 +22,9 @@ export function routes(notifier: Notifier): ExpressHandler {
   return (request, response, next) => {
     const url = request.url ?? '/';
     const at = url.indexOf('?');
-    answer(notifier, request, response, request.path, at < 0 ? '' : url.slice(at), parsedBody(request)).then(
-      (found) => {
-        if (!found) next();
-      },
-      next,
-    );
+    answer(notifier, request, response, request.path, at < 0 ? '' : url.slice(at)).then((found) => {
+      if (!found) next();
+    }, next);
   };
 }
 
@@ -40,12 +37,4 @@ export function rememberRequest(): ExpressHandler {
     const secret = request.headers[CAUSE_HEADER];
     withCause(causeOf(typeof secret === 'string' ? secret : undefined), () => next());
   };
-}
-
-/** What a body parser left. Without one Express 4 has an empty object there and Express 5 nothing; the stream is unread. */
-function parsedBody(request: ExpressRequest): unknown {
-  return request.readableEnded ||
-    (request.complete && request.body !== undefined && Object.keys(request.body as object).length > 0)
-    ? request.body
-    : undefined;
 }

@@ -31,7 +31,6 @@ export function nodeListener(notifier: Notifier, { base = '/notify-listen' }: { 
  * Answers one request whose path below the base is known.
  *
  * @param search the query with its `?`, or nothing.
- * @param parsed what a body parser has made of the body already, when one was there.
  */
 export async function answer(
   notifier: Notifier,
@@ -39,8 +38,8 @@ export async function answer(
   response: NodeResponse,
   path: string,
   search: string,
-  parsed?: unknown,
 ): Promise<boolean> {
+  const parsed = parsedBody(request);
   const routed: RouteRequest<NodeRequest> = {
     method: request.method ?? 'GET',
     path,
@@ -73,6 +72,18 @@ export async function answer(
   result.stream(nodeSink(response as ServerResponse));
   corked?.uncork();
   return true;
+}
+
+/**
+ * What a body parser left. Without one Express 4 has an empty object there and everybody else nothing; the stream is
+ * unread then.
+ */
+function parsedBody(request: NodeRequest & { readonly body?: unknown }): unknown {
+  const { body } = request;
+  return request.readableEnded ||
+    (request.complete && body !== undefined && body !== null && Object.keys(body).length > 0)
+    ? body
+    : undefined;
 }
 
 /** The whole body as text. @throws HttpError 413 as soon as it is longer than `limit` bytes. */

@@ -30,7 +30,7 @@ export interface Acceptor {
   cutAll(): void;
 }
 
-/** The two parts of a socket id are below it. */
+/** The random part of a socket id is below it. */
 const ID_LIMIT = 2 ** 31;
 
 export function createAcceptor(house: House, options: AcceptOptions): Acceptor {
@@ -44,13 +44,8 @@ export function createAcceptor(house: House, options: AcceptOptions): Acceptor {
   const connections = new Map<string, Connection>();
   let taken = 0;
 
-  function newSocketId(): string {
-    const part = (): number => Math.floor(house.world.random() * ID_LIMIT);
-    for (;;) {
-      const id = `${part()}.${part()}`;
-      if (!connections.has(id)) return id;
-    }
-  }
+  /** Not to be guessed, and never the same twice: a signature holds for one socket id. */
+  const newSocketId = (): string => `${Math.floor(house.world.random() * ID_LIMIT)}.${taken}`;
 
   function refuse(socket: WebSocket, protocol: number, code: number): void {
     const link = createLink(socket, house, { heard: () => {}, alive: () => {}, closed: () => {} });
@@ -60,8 +55,8 @@ export function createAcceptor(house: House, options: AcceptOptions): Acceptor {
   }
 
   function take(socket: WebSocket, protocol: number): void {
-    const socketId = newSocketId();
     taken++;
+    const socketId = newSocketId();
     const connection = openConnection({
       ...options,
       house,

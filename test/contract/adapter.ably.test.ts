@@ -2,7 +2,7 @@
 import { test } from 'vitest';
 import { ably } from '../../adapters/ably/client.js';
 import { createAblyAdapter, readAblySettings } from '../../adapters/ably/server.js';
-import { startAblyEmulator } from '../../adapters/emulators/ably/start.js';
+import { startAblyEmulator } from '../../adapters/emulators/index.js';
 import { adapterContract, serverHouse } from '../../adapters/testing/index.js';
 
 const house = serverHouse(async () => {

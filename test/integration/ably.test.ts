@@ -1,5 +1,6 @@
 /** The client half: Ably's own SDK against a server of its protocol, through cuts, losses, refusals and changes of the set. */
 import { describe, expect, test, vi } from 'vitest';
+import { WebSocket } from 'ws';
 import { ListenError } from '../../adapters/errors.js';
 import { outgoing, startAbly, until } from '../kit/ably.js';
 
@@ -300,6 +301,34 @@ describe('close', () => {
     for (const level of written) {
       expect(level).not.toHaveBeenCalled();
       level.mockRestore();
+    }
+  });
+});
+
+describe('in a browser', () => {
+  test("it is Ably's modular build, and it does the same", async () => {
+    // As far as that build can tell: it runs on what browsers and Node have in common, and on these.
+    vi.stubGlobal('WebSocket', WebSocket);
+    vi.stubGlobal('document', {});
+    const written = vi.spyOn(console, 'log').mockImplementation(() => {});
+    try {
+      await using bench = await startAbly();
+      const page = bench.page();
+      await page.hold(['Order/1']);
+      await page.hold(['Order/1', 'Order/2'], ['grant', 'second']);
+      await bench.publish(outgoing(['Order/1'], 'one'), outgoing(['Order/2'], 'two'));
+      await until(() => page.heard.length === 2);
+      bench.emulator.cutAll();
+      await until(() => page.count('attached') === 3);
+      await bench.publish(outgoing(['Order/2'], 'again'));
+      await until(() => page.heard.includes('again'));
+      page.connection.close();
+      await until(() => bench.emulator.counters.connections === 0);
+      // Which build it was: only that one says that it is not for Node.
+      expect(written.mock.calls.flat().join()).toMatch(/intended for browsers/);
+    } finally {
+      written.mockRestore();
+      vi.unstubAllGlobals();
     }
   });
 });

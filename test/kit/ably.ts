@@ -3,7 +3,7 @@ import { Realtime, type RealtimeChannel } from 'ably';
 import { ably } from '../../adapters/ably/client.js';
 import { createAblyAdapter, readAblySettings } from '../../adapters/ably/server.js';
 import type { Channel } from '../../adapters/channel.js';
-import { type AblyEmulator, type AblyEmulatorOptions, startAblyEmulator } from '../../adapters/emulators/ably/start.js';
+import { type AblyEmulator, type AblyEmulatorOptions, startAblyEmulator } from '../../adapters/emulators/index.js';
 import type { ListenError } from '../../adapters/errors.js';
 import type {
   Outgoing,

@@ -150,12 +150,13 @@ export function createAttachment(
     sync() {
       if (!(attachment.modes & FLAG.PRESENCE_SUBSCRIBE)) return;
       const members = channel.members.list();
-      const serial = channel.serial();
+      // The part before the colon names the sync, the one after it where the next page begins: empty at the last.
+      const sync = channel.serial().replace(':', '-');
       for (let from = 0; from < members.length; from += SYNC_PAGE) {
         const next = from + SYNC_PAGE;
         const cursor = next < members.length ? String(next) : '';
         const presence = members.slice(from, next);
-        carrier.send({ action: ACTION.SYNC, channel: name, channelSerial: `${serial}:${cursor}`, presence });
+        carrier.send({ action: ACTION.SYNC, channel: name, channelSerial: `${sync}:${cursor}`, presence });
       }
     },
   };

@@ -3,7 +3,7 @@ import type { App, Apps, Key } from './apps.js';
 import { allows, type Capability } from './capability.js';
 import { AblyError } from './errors.js';
 import type { Revocations } from './revocations.js';
-import { findKey, readToken, sameText, type TokenClaims } from './tokens.js';
+import { readToken, sameText, type TokenClaims } from './tokens.js';
 
 /** Somebody whose credentials were checked. */
 export interface Caller {
@@ -43,7 +43,7 @@ export function readCredentials(
 export type Authenticate = (credentials: Credentials) => Caller;
 
 /**
- * @returns a function that throws AblyError: 40101 (nobody, wrong key), 40400 (no such app), 40102 (another clientId),
+ * @returns a function that throws AblyError: 40101 (nobody, wrong key), 40400 (a token of no such app), 40102 (another clientId),
  *   40012 (invalid clientId), 40140 to 40145 (tokens)
  */
 export function createAuthenticate(apps: Apps, revocations: Revocations, now: () => number): Authenticate {
@@ -59,8 +59,10 @@ export function createAuthenticate(apps: Apps, revocations: Revocations, now: ()
     }
     if (given === undefined) throw new AblyError(40101, 'no credentials', 401);
     const [name = '', secret = ''] = [given.split(':', 1)[0], given.slice(given.indexOf(':') + 1)];
-    const { app, key } = findKey(apps.get, name);
-    if (!sameText(secret, key.secret)) throw new AblyError(40101, 'invalid key', 401);
+    const app = apps.get(name.split('.')[0] ?? '');
+    const key = app?.keys.get(name);
+    // Which of the two is wrong is not told; a token of an unknown app is told so (40400).
+    if (!app || !key || !sameText(secret, key.secret)) throw new AblyError(40101, 'invalid key', 401);
     return { app, key, capability: key.capability, clientId: clientId ?? '*', token: undefined };
   };
 }

@@ -45,7 +45,7 @@ export function createRealtime({ world, faults, authenticate, count }: RealtimeO
 
   const connectionOf: Realtime['connectionOf'] = (caller, key) => {
     const found = sessions.get(key.split('!')[0] ?? '');
-    if (!found || found.key !== key || found.caller.app !== caller.app) return undefined;
+    if (!found?.owns(key) || found.caller.app !== caller.app) return undefined;
     return { id: found.id, clientId: found.caller.clientId };
   };
 
@@ -68,10 +68,10 @@ export function createRealtime({ world, faults, authenticate, count }: RealtimeO
       return error ? [session, error.info] : [session];
     };
     if (key === null) return made();
-    if (!/^[A-Za-z0-9]{10}![A-Za-z0-9]{16}$/.test(key))
+    if (!/^[A-Za-z0-9]{10}![A-Za-z0-9]{16}-\d+$/.test(key))
       return made(new AblyError(80018, 'invalid connection key', 400));
     const found = sessions.get(key.slice(0, 10));
-    if (found?.key !== key) return made(new AblyError(80005, 'the connection is no longer available', 404));
+    if (!found?.owns(key)) return made(new AblyError(80005, 'the connection is no longer available', 404));
     const isOther = found.caller.app !== caller.app || found.caller.clientId !== caller.clientId;
     return isOther ? made(new AblyError(80011, 'the connection was that of another client', 400)) : [found];
   }

@@ -58,7 +58,8 @@ export interface SessionEvents {
 
 export interface Session {
   readonly id: string;
-  readonly key: string;
+  /** Whether this is a key of it. */
+  owns(key: string): boolean;
   readonly caller: Caller;
   /** Whether a socket carries it. */
   readonly live: boolean;
@@ -88,7 +89,9 @@ export function createSession({ caller: first, world, authenticate, events }: Se
   let caller = first;
   const { limits } = caller.app;
   const id = randomName(10);
-  const key = `${id}!${randomName(16)}`;
+  /** Each time that it is carried it has another key; the older ones stay good. */
+  const secret = `${id}!${randomName(16)}`;
+  let times = 0;
   let transport: Transport | undefined;
   const attachments = new Map<string, Attachment>();
   const inbound = createRate(limits.inboundRate, world);
@@ -135,7 +138,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
 
   const details = (): ConnectionDetails => ({
     ...(caller.clientId !== undefined && { clientId: caller.clientId }),
-    connectionKey: key,
+    connectionKey: `${secret}-${times}`,
     maxMessageSize: limits.messageSize,
     maxFrameSize: MAX_FRAME_SIZE,
     maxInboundRate: Math.min(limits.inboundRate, 1_000_000),
@@ -180,13 +183,12 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       for (const { clientId = '' } of channel.members.of(id))
         takePresence(channel, [{ action: PRESENCE.LEAVE, clientId }], {
           connectionId: id,
-          base: `${id}:leave:${randomName(8)}`,
+          base: `emulator-${randomName(12)}`,
         });
     }
   }
 
-  function attach({ channel: name = '', flags = 0, channelSerial: serial, params: given }: ProtocolMessage): void {
-    const channelSerial = serial ?? undefined; // null, from Ably's SDK, once the channel failed or was detached
+  function attach({ channel: name = '', flags = 0, channelSerial, params: given }: ProtocolMessage): void {
     const { base, params: own } = readChannelName(name);
     const params = { ...own, ...given };
     const channel = caller.app.channel(base);
@@ -204,7 +206,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
     const modes = grantedModes(caller.capability, base, asked);
     if (modes === 0)
       throw new AblyError(40160, `Channel denied access based on given capability; channelId = ${base}`, 401);
-    const isFirst = !attachments.has(name);
+    const isFirst = !attachments.has(name) && !(flags & FLAG.ATTACH_RESUME);
     const rewind =
       isFirst && channelSerial === undefined && params.rewind !== undefined ? readRewind(params.rewind) : undefined;
     release(name);
@@ -360,7 +362,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
 
   const session: Session = {
     id,
-    key,
+    owns: (key) => key.replace(/-\d+$/, '') === secret,
     get caller() {
       return caller;
     },
@@ -377,6 +379,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       transport = next;
       caller = as;
       takenHere = -1;
+      times++;
       connected(error);
     },
     heard(from, frame) {

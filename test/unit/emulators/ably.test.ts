@@ -164,7 +164,7 @@ describe('tokens', () => {
     expect(codeOf(() => authenticate(readCredentials(undefined, query)))).toBe(40102);
     expect(codeOf(() => authenticate(readCredentials(undefined, none)))).toBe(40101);
     expect(codeOf(() => authenticate({ key: 'app.key:wrong' }))).toBe(40101);
-    expect(codeOf(() => authenticate({ key: 'who.key:secret' }))).toBe(40400);
+    expect(codeOf(() => authenticate({ key: 'who.key:secret' }))).toBe(40101);
     const late = createAuthenticate(apps, createRevocations(world.now), () => details.expires);
     expect(codeOf(() => late({ token: details.token }))).toBe(40142);
     expect(() => parseKey('app.key')).toThrow(TypeError);

@@ -70,13 +70,14 @@ export function itemsOf(entry: NotificationEntry, position: Position, below: Bel
 
 /** The same for what the history kept, where each channel has its own. */
 export function itemsOfKept(kept: readonly Kept[], below: Below): Item[] {
-  const items: Item[] = [];
+  const full: Item[] = [];
+  const reduced: Item[] = [];
   /** What is one and the same entry on several users' channels goes out as one. */
   const shared = new Map<NotificationEntry, { readonly kept: Kept; readonly channels: Channel[] }>();
   for (const one of kept) {
     const { channel, route, position, entry } = one;
     if (route.reduced === channel) {
-      items.push(reducedItem(channel, route.key, { position, below, entry }));
+      reduced.push(reducedItem(channel, route.key, { position, below, entry }));
       continue;
     }
     const known = shared.get(entry);
@@ -84,8 +85,8 @@ export function itemsOfKept(kept: readonly Kept[], below: Below): Item[] {
     else shared.set(entry, { kept: one, channels: [channel] });
   }
   for (const [entry, { kept: one, channels }] of shared)
-    items.push(...fullItems(channels, one.route.key, { position: one.position, below, entry }));
-  return items;
+    full.push(...fullItems(channels, one.route.key, { position: one.position, below, entry }));
+  return [...full, ...reduced];
 }
 
 /** Whoever hears these channels makes a catch-up read. */

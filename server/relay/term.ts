@@ -65,6 +65,7 @@ export function createTerm(options: TermOptions): Term {
   const { lease, onOusted, onFault, onLogFault, onAccepted, onOverflow } = options;
   const backlog = createBacklog(onOverflow);
   let reached: Position | undefined;
+  let told = false;
   let checkpoint: ReturnType<typeof createCheckpoint> | undefined;
 
   const revocations = createRevocations({
@@ -72,6 +73,7 @@ export function createTerm(options: TermOptions): Term {
     onTold(users, position, below) {
       // In the turn in which it leaves there: the checkpoint waits on.
       put(checkOfUsers(users, position, below));
+      told = true;
     },
   });
   const carrier = createCarrier({
@@ -143,9 +145,10 @@ export function createTerm(options: TermOptions): Term {
       carrier.wake();
     },
     async drain() {
+      told = false;
       await Promise.all([carrier.drain(), revocations.drain()]);
-      // A right that was told just now has left a message behind.
-      if (backlog.size > 0) await carrier.drain();
+      // A right that was told just now has left a message behind; what was refused just now is not asked about again.
+      if (told) await carrier.drain();
     },
     finish: async () => checkpoint?.finish(),
     end() {

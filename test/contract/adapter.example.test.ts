@@ -1,10 +1,12 @@
 /** The adapter that docs/writing-an-adapter.md shows keeps the whole contract, with its broker over the network. */
+
+import { adapterContract, serverHouse } from 'notify-listen/testing';
 import { test } from 'vitest';
-import { adapterContract, serverHouse } from '../../adapters/testing/index.js';
 import { startBroker } from '../docs/example-adapter/broker.js';
 import { example } from '../docs/example-adapter/client.js';
 import { exampleServer } from '../docs/example-adapter/server.js';
 
+// #region suite
 const house = serverHouse(async () => {
   const key = 'the key of the account';
   const broker = await startBroker(key);
@@ -25,3 +27,4 @@ const house = serverHouse(async () => {
 // patience, whose sentence says what did not come.
 for (const { name, run } of adapterContract(house, { hosted: 'example', nodes: true }))
   test.concurrent(name, run, 30_000);
+// #endregion

@@ -65,7 +65,7 @@ function brokenHouse(broken: Break): (...given: Parameters<ReturnType<typeof ser
 }
 
 /** Enough for what works; each case that fails waits as long, in milliseconds. */
-const PATIENCE = 2_500;
+const PATIENCE = 2_000;
 
 const mutants: readonly Mutant[] = [
   [

@@ -3,33 +3,22 @@
  * Everything that it is told is signed with the key of the account, so it takes a page's word for nothing.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 
-/** What a server signed for a page: this user may hear these names, from a time on and until another, in milliseconds. */
-interface Ticket {
-  readonly user: string;
-  readonly names: readonly string[];
-  readonly issued: number;
-  readonly expires: number;
-}
-
-interface Revocation {
-  readonly users: readonly string[];
-  /** None: all of them. */
-  readonly names?: readonly string[];
-  readonly at: number;
-}
-
+/** What a server signed: who may hear which names; messages; a right that ended (`names`: none: all). Times in ms. */
 interface Order {
-  readonly listen?: Ticket;
-  readonly publish?: readonly { readonly names: readonly string[]; readonly data: string }[];
-  readonly revoke?: Revocation;
+  readonly listen?: { user: string; names: readonly string[]; issued: number; expires: number };
+  readonly publish?: readonly { names: readonly string[]; data: string }[];
+  readonly revoke?: { users: readonly string[]; names?: readonly string[]; at: number };
 }
+type Ticket = NonNullable<Order['listen']>;
+type Revocation = NonNullable<Order['revoke']>;
 
-/** Bytes of one message. */
+/** Bytes of one message, and of one request. */
 const LARGEST = 4_096;
+const LARGEST_REQUEST = 1_000_000;
 /** Bytes that a listener may leave unread before it is cut off. */
 const MOST_UNREAD = 1_000_000;
 /** Below the 60 s after which common proxies cut a silent response, in milliseconds. */
@@ -37,13 +26,10 @@ const PING = 15_000;
 /** No ticket lives longer, in milliseconds; until then a revocation is remembered. */
 const LONGEST_LIFE = 600_000;
 
-type State = 'up' | 'down' | 'refusing';
-
 export interface Broker {
   readonly url: string;
-  /** A fault of the whole broker: it cannot be reached, or it takes no listener. */
-  become(state: State): void;
-  /** Tells everybody that messages may have been lost. */
+  /** Faults: it cannot be reached, it refuses every listener, it tells everybody that messages may have been lost. */
+  become(state: 'up' | 'down' | 'refusing'): void;
   admitLoss(): void;
   close(): void;
 }
@@ -51,56 +37,53 @@ export interface Broker {
 export async function startBroker(key: string): Promise<Broker> {
   const listeners = new Map<ServerResponse, Ticket>();
   let revocations: readonly Revocation[] = [];
-  let state: State = 'up';
+  let state: 'up' | 'down' | 'refusing' = 'up';
 
-  const concerns = ({ users, names, at }: Revocation, ticket: Ticket): boolean =>
-    users.includes(ticket.user) &&
-    ticket.issued <= at &&
-    (names ?? ticket.names).some((name) => ticket.names.includes(name));
-  const tell = (line: object, wanted: (ticket: Ticket) => boolean): void => {
+  const shares = (names: readonly string[], ticket: Ticket) => names.some((name) => ticket.names.includes(name));
+  const ends = ({ users, names, at }: Revocation, ticket: Ticket): boolean =>
+    users.includes(ticket.user) && ticket.issued <= at && shares(names ?? ticket.names, ticket);
+  const tell = (line: object, wanted = (_: Ticket) => true): void => {
     for (const [response, ticket] of listeners) {
       if (response.writableLength > MOST_UNREAD) response.destroy();
       else if (wanted(ticket)) response.write(`${JSON.stringify(line)}\n`);
     }
   };
 
-  const server = createServer(async (request, response) => {
-    const body = await textOf(request).catch(() => '');
+  async function take(request: IncomingMessage, response: ServerResponse): Promise<unknown> {
     const answer = (status: number, result: object = {}) => response.writeHead(status).end(JSON.stringify(result));
     response.setHeader('access-control-allow-origin', '*');
-    const { text = '', proof = '' } = JSON.parse(body || '{}') as { text?: string; proof?: string };
+    if (Number(request.headers['content-length'] ?? LARGEST_REQUEST) >= LARGEST_REQUEST) return answer(413);
+    const { text, proof } = JSON.parse(await textOf(request)) as { text: string; proof: string };
     const [right, given] = [createHmac('sha256', key).update(text).digest(), Buffer.from(proof, 'base64url')];
     if (given.length !== right.length || !timingSafeEqual(given, right)) return answer(403);
     const { listen, publish, revoke } = JSON.parse(text) as Order;
     if (publish) {
-      const outcomes = publish.map(({ names, data }) => {
-        if (data.length > LARGEST) return 'too large';
-        tell({ data }, (ticket) => names.some((name) => ticket.names.includes(name)));
-        return 'ok';
-      });
-      return answer(200, { outcomes });
+      const fits = publish.map(({ data }) => data.length <= LARGEST);
+      for (const [index, { names, data }] of publish.entries())
+        if (fits[index]) tell({ data }, (ticket) => shares(names, ticket));
+      return answer(200, { outcomes: fits.map((it) => (it ? 'ok' : 'too large')) });
     }
     if (revoke) {
       revocations = [...revocations.filter(({ at }) => at > Date.now() - LONGEST_LIFE), revoke];
-      for (const [other, ticket] of listeners) if (concerns(revoke, ticket)) other.destroy();
+      for (const [other, ticket] of listeners) if (ends(revoke, ticket)) other.destroy();
       return answer(200);
     }
     if (!listen || state === 'refusing') return answer(403);
     const life = Math.min(listen.expires, listen.issued + LONGEST_LIFE) - Date.now();
     // Not a refusal: with a new ticket it may be taken.
-    if (life <= 0 || revocations.some((each) => concerns(each, listen))) return answer(409);
+    if (life <= 0 || revocations.some((each) => ends(each, listen))) return answer(409);
     listeners.set(response, listen);
     const end = setTimeout(() => response.end(), life);
-    response.on('close', () => {
-      clearTimeout(end);
-      listeners.delete(response);
-    });
-    response.write(`${JSON.stringify({ ready: true })}\n`);
+    response.on('close', () => listeners.delete(response) && clearTimeout(end));
+    return response.write(`${JSON.stringify({ ready: true })}\n`);
+  }
+
+  const server = createServer((request, response) => {
+    take(request, response).catch(() => response.writeHead(400).end());
   });
   server.on('connection', (socket) => state === 'down' && socket.destroy());
-  const pings = setInterval(() => tell({ ping: true }, () => true), PING);
+  const pings = setInterval(() => tell({ ping: true }), PING);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     become(next) {
@@ -108,11 +91,10 @@ export async function startBroker(key: string): Promise<Broker> {
       if (state === 'down') server.closeAllConnections();
       if (state === 'refusing') for (const response of listeners.keys()) response.destroy();
     },
-    admitLoss: () => tell({ lost: true }, () => true),
+    admitLoss: () => tell({ lost: true }),
     close() {
       clearInterval(pings);
-      server.close();
-      server.closeAllConnections();
+      server.close().closeAllConnections();
     },
   };
 }

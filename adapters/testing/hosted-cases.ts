@@ -1,6 +1,7 @@
 /**
  * The cases of the adapter's contract for adapters whose connections live at a provider: what a provider loses, repeats,
- * reorders or refuses, no page ends stale, and nobody hears what they may not. Numbers in brackets are rows of the table.
+ * reorders or refuses, no page ends stale, and nobody hears what they may not. Numbers in brackets are rows of the table. The
+ * file is long because it is a list.
  */
 import { channelOf } from '../channel.js';
 import { assert, assertEqual, inTime } from './case.js';

@@ -1,5 +1,6 @@
 /** `notify-listen emulate pusher|ably`: reads the command line, starts an emulator, and says how to reach it. */
 import { parseArgs } from 'node:util';
+import { type AblyEmulatorOptions, startAblyEmulator } from './ably/start.js';
 import type { Emulator, FaultSettings } from './emulator.js';
 import { SANDBOX_QUOTAS } from './pusher/limits.js';
 import { startPusherEmulator } from './pusher/start.js';
@@ -7,12 +8,12 @@ import { startPusherEmulator } from './pusher/start.js';
 /** What the command line asks for is wrong: the message says what, and what would be right. */
 export class UsageError extends Error {}
 
-export const USAGE = `Usage: notify-listen emulate pusher [options]
+export const USAGE = `Usage: notify-listen emulate pusher|ably [options]
 
 Starts a local server that speaks the provider's protocol, prints the environment
 constants with which an application reaches it, and runs until Ctrl-C.
 
-  --port <number>     Default: 6001. 0 takes any that is free.
+  --port <number>     Default: 6001 (pusher), 6002 (ably). 0 takes any that is free.
   --host <address>    Default: 127.0.0.1, this machine only.
   --faults <json>     Faults from the start on, such as {"delay":500}. See docs/emulators.md.
   --help
@@ -24,6 +25,13 @@ pusher:
   --sandbox           The quotas of Pusher's Sandbox plan: 100 connections, 200,000 messages a day.
   --no-client-events  Clients may not trigger events, as in a new app at Pusher.
   --subscription-count
+                      Subscribers are told how many they are; in a new app at Pusher they are not.
+
+ably:
+  --key <text>        Default: local0.emulat:emulator-secret
+  --plan <name>       Whose limits hold: free, standard (the default) or pro.
+  --no-revocable-tokens
+                      Tokens of the key cannot be revoked, as in a new app at Ably.
 `;
 
 /** What an emulator's own options make of the command line. */
@@ -67,10 +75,26 @@ const PROVIDERS: Readonly<Record<string, Provider>> = {
         subscriptionCount: flags['subscription-count'] === true,
       }),
   },
+  ably: {
+    port: 6002,
+    flags: { key: text, plan: text, 'no-revocable-tokens': flag },
+    start: (shared, flags) =>
+      startAblyEmulator({
+        ...shared,
+        ...named('key', flags.key),
+        ...(flags.plan !== undefined && { plan: planOf(flags.plan) }),
+        revocableTokens: !flags['no-revocable-tokens'],
+      }),
+  },
 };
 
 const named = (name: string, value: string | boolean | undefined): Record<string, string> =>
   typeof value === 'string' ? { [name]: value } : {};
+
+function planOf(given: string | boolean): NonNullable<AblyEmulatorOptions['plan']> {
+  if (given === 'free' || given === 'standard' || given === 'pro') return given;
+  throw new UsageError(`--plan is free, standard or pro, not ${given}.`);
+}
 
 /**
  * Starts what the arguments ask for.

@@ -23,9 +23,9 @@ export interface ConnectionOptions {
 }
 
 export interface Connection {
-  /** Closes it as Pusher does. */
+  /** Closes it as Pusher does. What it held is gone at once, whenever the client answers. */
   close(code: number): void;
-  /** Cuts it; everything that it held is gone at once. */
+  /** Cuts it without a word. */
   cut(): void;
 }
 
@@ -42,6 +42,8 @@ export function openConnection(options: ConnectionOptions): Connection {
 
   const link = options.link({
     heard(data, binary) {
+      // A client may go on talking until it has read that it was closed.
+      if (ended) return;
       liveness.heard();
       const answer = binary ? errorFrame('Binary frames are not supported') : hear(data.toString());
       if (answer !== undefined) client.send(answer);
@@ -63,6 +65,7 @@ export function openConnection(options: ConnectionOptions): Connection {
     close(code) {
       if (protocol < CLOSES_WITH_CODE) link.send(errorFrame(reasonOf(code), code));
       link.close(code, reasonOf(code));
+      end();
     },
     cut() {
       link.cut();

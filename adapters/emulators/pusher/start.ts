@@ -74,6 +74,7 @@ export async function startPusherEmulator(options: PusherEmulatorOptions = {}): 
     pongTimeout: options.pongTimeout ?? PONG_TIMEOUT,
   });
   let ended = false;
+  let comeback: unknown;
 
   const control = createControl({
     faults,
@@ -89,7 +90,10 @@ export async function startPusherEmulator(options: PusherEmulatorOptions = {}): 
       },
       stopFor(value) {
         const ms = wholeNumber('stopFor', value, 0, MAX_STOP);
-        return () => void stop().then(() => world.setTimeout(() => void start(), ms));
+        return () =>
+          void stop().then(() => {
+            comeback = world.setTimeout(() => void start(), ms);
+          });
       },
     },
   });
@@ -156,6 +160,7 @@ export async function startPusherEmulator(options: PusherEmulatorOptions = {}): 
     start,
     async close() {
       ended = true;
+      world.clearTimeout(comeback);
       await stop();
     },
   };

@@ -118,6 +118,7 @@ export function serverSdk(emulator: PusherEmulator, change: Partial<PusherServer
     host: PUSHER_HOST,
     port: String(emulator.port),
     useTLS: false,
+    encryptionMasterKeyBase64: Buffer.alloc(32, 7).toString('base64'),
     ...change,
   } as PusherServer.Options);
 }
@@ -157,8 +158,9 @@ export function startClient(
   emulator: PusherEmulator,
   change: Partial<pusherJs.Options> = {},
   user?: string,
+  key: string = emulator.env.PUSHER_KEY ?? '',
 ): PusherClient {
-  const client = new PusherClient(emulator.env.PUSHER_KEY ?? '', { ...clientOptions(emulator, user), ...change });
+  const client = new PusherClient(key, { ...clientOptions(emulator, user), ...change });
   started.push(client);
   return client;
 }

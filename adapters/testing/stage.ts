@@ -111,16 +111,18 @@ export async function onStage(
         const noticed = (): boolean => client.status().state === 'reconnecting' || client.status().degraded;
         await page.until(noticed, 'the page to notice');
       },
-      isBack({ client }) {
-        const { state, degraded, via } = client.status();
-        return state === 'connected' && (!degraded || via === 'sse');
-      },
+      isBack,
       back: (page, holds, what) => (hosted ? page.soon(holds, what) : page.until(holds, what)),
     });
   } finally {
     for (const { client } of pages) client.close();
     await house.close();
   }
+}
+
+function isBack({ client }: Page): boolean {
+  const { state, degraded, via } = client.status();
+  return state === 'connected' && (!degraded || via === 'sse');
 }
 
 /** Runs that were announced and have not ended. */
@@ -134,6 +136,8 @@ async function markEvery(house: AdapterHouse, pages: readonly Page[], patience: 
   const watching = pages.flatMap((page) => [...page.watched].map(({ listening }) => ({ page, listening })));
   const settled = watching.map(({ listening }) => listening.ready.catch(() => {}));
   await inTime(Promise.all(settled), 'every listener to be ready or refused', patience);
+  // After a cut the provider carries again before the read that brings what was missed: the marker would overtake it.
+  for (const page of pages) await page.until(() => isBack(page), 'the page to have read what it missed');
   const live = watching
     .filter(({ listening }) => !listening.error)
     .map(({ page, listening: { object } }) => ({ page, object }));

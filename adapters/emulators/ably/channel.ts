@@ -54,6 +54,8 @@ export interface Channel {
   refusals: number;
   join(subscriber: Subscriber): void;
   leave(subscriber: Subscriber): void;
+  /** Wall clock, milliseconds. */
+  now(): number;
   /** Where it stands. */
   serial(): string;
   add(what: Pick<Entry, 'id' | 'connectionId' | 'messages' | 'presence'>): Entry;
@@ -126,6 +128,7 @@ export function createChannel(name: string, { persisted, limits, world }: Channe
       subscribers.delete(subscriber);
       left = world.now();
     },
+    now: world.now,
     serial: () => serialOf(top),
     add(what) {
       prune();
@@ -137,8 +140,7 @@ export function createChannel(name: string, { persisted, limits, world }: Channe
         const own = `${stamp}:${String(index).padStart(3, '0')}`;
         return { ...message, timestamp: at, serial: own, action: 0, version: { serial: own, timestamp: at } };
       });
-      const presence = what.presence?.map((item) => ({ ...item, timestamp: at }));
-      const { id, connectionId } = what;
+      const { id, connectionId, presence } = what;
       const entry: Entry = {
         number,
         serial,

@@ -29,6 +29,7 @@ export function takePresence(channel: Channel, items: readonly WirePresence[], s
       action: item.action,
       clientId,
       connectionId,
+      timestamp: channel.now(),
       ...(data !== undefined && { data }),
       ...(encoding !== undefined && { encoding }),
       ...(extras !== undefined && { extras }),

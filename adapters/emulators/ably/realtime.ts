@@ -8,9 +8,9 @@ import { createLink } from '../link.js';
 import type { Authenticate, Caller } from './auth.js';
 import { readCredentials } from './auth.js';
 import { AblyError, asAblyError, isPassing } from './errors.js';
-import { ACTION, type ErrorInfo, type ProtocolMessage } from './protocol.js';
+import { ACTION, type ErrorInfo } from './protocol.js';
 import { createSession, MAX_FRAME_SIZE, MAX_IDLE, type Session, type Transport } from './session.js';
-import { decodeBody, encodeFrame, type Format } from './wire.js';
+import { decodeFrame, encodeFrame, type Format } from './wire.js';
 
 export interface RealtimeOptions {
   readonly world: EmulatorWorld;
@@ -86,9 +86,7 @@ export function createRealtime({ world, faults, authenticate, count }: RealtimeO
       {
         heard(data) {
           try {
-            const frame = decodeBody(format, data);
-            if (typeof frame !== 'object' || frame === null) throw new AblyError(80013, 'a frame is an object', 400);
-            session?.heard(transport, frame as ProtocolMessage);
+            session?.heard(transport, decodeFrame(format, data));
           } catch (thrown) {
             session?.refuse(asAblyError(thrown).info);
           }

@@ -3,8 +3,9 @@
  * limits and bounds are in docs/ably.md.
  */
 import type { ErrorInfo, Rest } from 'ably';
-import { type Channel, objectOf } from '../channel.js';
+import type { Channel } from '../channel.js';
 import type { ProviderAdapter, ProviderAuthorisation } from '../provider.js';
+import { readForm } from './forms.js';
 import { ablyName } from './names.js';
 import { createPace } from './pace.js';
 import { type Answer, createPublisher, type Spec } from './publish.js';
@@ -138,18 +139,7 @@ export function createAblyAdapter(options: AblyAdapterOptions): ProviderAdapter 
       }
     },
     forms: {
-      read(fields) {
-        const channels = fields.getAll('objects').flatMap((list) => list.split(','));
-        if (channels.length === 0)
-          throw new TypeError('objects: name what to listen to, such as objects=Order/42,Order');
-        for (const channel of channels) {
-          if (!objectOf(channel))
-            throw new TypeError(
-              `objects: ${JSON.stringify(channel)} is not an entity, or an entity, "/" and an id, each escaped as encodeURIComponent does`,
-            );
-        }
-        return [...new Set(channels)];
-      },
+      read: readForm,
       answer: async (_fields, granted) => (await tokenRequest(granted)).token,
     },
     async close() {

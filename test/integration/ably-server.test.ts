@@ -193,13 +193,16 @@ describe('the form of a standard client', () => {
       'Order/42',
       'Invoice/a%2Fb',
     ]);
+    expect(read('objects=Order%2F*,%40all,%40user%2FAbc_-9')).toEqual(['Order/*', '@all', '@user/Abc_-9']);
+    const many = Array.from({ length: 201 }, (_, id) => `Order/${id}`).join();
     for (const wrong of [
       '',
       'objects=',
-      'objects=Order%2F*',
-      'objects=%40user%2Fx',
-      'objects=Order%2F1%2F2',
+      'objects=*',
+      'objects=%40x',
+      'objects=Order%2F1%2F*',
       'objects=a b',
+      `objects=${many}`,
     ])
       expect(() => read(wrong), wrong).toThrow(/^objects: /);
   });

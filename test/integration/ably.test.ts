@@ -235,11 +235,11 @@ describe('faults', () => {
     expect(error).toMatchObject({ code: 'unavailable', retryable: true, message: expect.stringMatching(/40101/) });
     const before = page.asked.length;
     const start = page.world.now();
-    await page.wait(() => page.asked.length === before + 9);
+    await page.wait(() => page.asked.length === before + 9, 1_000);
     // 1 + 2 + 4 + … + 256 s, each by chance as little as half of it; and no request answers faster than that.
     expect(page.world.now() - start).toBeGreaterThan(250_000);
     bench.emulator.restoreKey();
-    await page.wait(() => page.attached !== undefined);
+    await page.wait(() => page.attached !== undefined, 1_000);
     await bench.publish(outgoing(['Order/1'], 'again'));
     await until(() => page.heard.includes('again'));
   });

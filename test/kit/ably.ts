@@ -61,7 +61,7 @@ export interface Page {
   count(what: 'attached' | 'missed' | 'down'): number;
   update(channels: readonly Channel[], grants?: readonly string[]): ProviderInterest;
   /** Lets time pass on the page's own clock until the condition holds: for what is tried again after a wait. */
-  wait(condition: () => boolean): Promise<void>;
+  wait(condition: () => boolean, stepMs?: number): Promise<void>;
   /** Updates, and waits until that very set is attached. */
   hold(channels: readonly Channel[], grants?: readonly string[]): Promise<void>;
 }
@@ -144,11 +144,11 @@ export async function startAbly(options: AblyEmulatorOptions = {}): Promise<Ably
         connection.update(interest);
         return interest;
       },
-      async wait(condition) {
+      async wait(condition, stepMs = 100) {
         const end = Date.now() + PATIENCE;
         while (!condition()) {
           if (Date.now() > end) throw new Error(`did not come: ${condition}`);
-          await world.advance(100);
+          await world.advance(stepMs);
         }
       },
       async hold(channels, grants) {

@@ -14,8 +14,10 @@ import { MOST_SPREAD } from '../adapters/spread.js';
 export const MOST_COUNTED = 200_000;
 
 export interface Audience {
-  /** A connection may hear these channels until `expires`, on the wall clock. */
-  note(connection: string, channels: readonly Channel[], expires: number): void;
+  /**
+   * A connection may hear these channels until `expires`, on the wall clock. `user`: the user's own channel, one of them.
+   */
+  note(user: Channel, connection: string, channels: readonly Channel[], expires: number): void;
   /** How many connections hear any of these channels, at most as many as make a difference for the spread. */
   count(channels: readonly Channel[]): number;
   /** How many connections there are, at most as many as make a difference. */
@@ -24,8 +26,11 @@ export interface Audience {
   sweep(): void;
 }
 
-/** `now` is the wall clock in milliseconds. */
-export function createAudience(now: () => number): Audience {
+/**
+ * @param now the wall clock in milliseconds
+ * @param mostPerUser connections of one user that count: nobody makes everybody wait by naming ever new ones
+ */
+export function createAudience(now: () => number, mostPerUser: number): Audience {
   /** By channel, connections with the end of their authorisation; renewed ones are put at the end. */
   const listeners = new Map<Channel, Map<string, number>>();
   let counted = 0;
@@ -48,7 +53,8 @@ export function createAudience(now: () => number): Audience {
   }
 
   return {
-    note(connection, channels, expires) {
+    note(user, connection, channels, expires) {
+      if (countOf(user) >= mostPerUser && !listeners.get(user)?.has(connection)) return;
       for (const channel of channels) {
         const ends = listeners.get(channel);
         if (ends?.delete(connection)) counted -= 1;

@@ -16,6 +16,8 @@ export interface Gate {
    * Milliseconds that an opening must wait so that this user stays within the rate; 0: none. The opening is counted.
    */
   delay(user: string): number;
+  /** The same for those who can be told to come back. @throws HttpError 429 with the time to wait. */
+  pass(user: string): void;
   /** Counts a connection until the returned function is called. @throws HttpError 429 beyond the limit. */
   enter(user: string): () => void;
   /** Forgets users who are within their rate again, so that memory is bounded by the active ones. */
@@ -41,17 +43,24 @@ export function createGate(limits: Limits, now: () => number): Gate {
     bucket.at = time;
   }
 
+  function delay(user: string): number {
+    let bucket = buckets.get(user);
+    if (!bucket) {
+      bucket = { tokens: limits.openingsBurst, at: now() };
+      buckets.set(user, bucket);
+    }
+    refill(bucket);
+    // A debt of more than one burst is not written up: a loop must not lock its user out for hours.
+    bucket.tokens = Math.max(bucket.tokens - 1, -limits.openingsBurst);
+    return bucket.tokens >= 0 ? 0 : Math.ceil((-bucket.tokens / limits.openingsPerSecond) * 1_000);
+  }
+
   return {
-    delay(user) {
-      let bucket = buckets.get(user);
-      if (!bucket) {
-        bucket = { tokens: limits.openingsBurst, at: now() };
-        buckets.set(user, bucket);
-      }
-      refill(bucket);
-      // A debt of more than one burst is not written up: a loop must not lock its user out for hours.
-      bucket.tokens = Math.max(bucket.tokens - 1, -limits.openingsBurst);
-      return bucket.tokens >= 0 ? 0 : Math.ceil((-bucket.tokens / limits.openingsPerSecond) * 1_000);
+    delay,
+    pass(user) {
+      const wait = delay(user);
+      if (wait > 0)
+        throw new HttpError(429, 'limit', 'Connections are opened too fast.', { retryAfter: Math.ceil(wait / 1_000) });
     },
     enter(user) {
       const open = connections.get(user) ?? 0;

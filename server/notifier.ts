@@ -69,8 +69,9 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const monotonic = (): number => performance.now();
   const now = (): number => Date.now();
 
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const audience = createAudience(now, limits.connectionsPerUser);
   const adapter = options.adapter ?? choice?.create(settings.namespace);
-  const audience = createAudience(now);
   const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
   const transactions = createTransactions();
   const counts = { notified: 0, refused: 0 };
@@ -110,7 +111,6 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const relay =
     adapter &&
     createRelay({ log, follower, adapter, audience, grantLife, monotonic, random: Math.random, onError, logger });
-  const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const gate = createGate(limits, monotonic);
   const handler = createHandler<Request>({
     access: createAccess<Request, U>({

@@ -2,7 +2,7 @@
  * `/auth` for connections at a hosted provider: our own client shows the grants that it has; a provider's standard client
  * sends a form, and is asked about at once. Both get the same answers from the same rules as a stream of this node.
  */
-import { type Channel, objectOf } from '../adapters/channel.js';
+import { audienceChannel, type Channel, objectOf } from '../adapters/channel.js';
 import { epochOf } from '../adapters/position.js';
 import type { ProviderAuthAnswer } from '../adapters/protocol.js';
 import { EVERYBODY, type ProviderAdapter } from '../adapters/provider.js';
@@ -39,7 +39,7 @@ interface ProviderRouteOptions<Request> extends HandlerOptions<Request> {
 }
 
 export function createProviderRoute<Request>(options: ProviderRouteOptions<Request>): ProviderRoute<Request> {
-  const { access, follower, limits, hosted, judge, grantLife, now, onRefused } = options;
+  const { access, follower, gate, limits, hosted, judge, grantLife, now, onRefused } = options;
   const { history } = follower;
 
   function assertHealthy(): void {
@@ -68,6 +68,8 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
       if (!hosted) throw unavailable('This server has no hosted provider; ask /config again.');
       const identity = await access.identify(request.raw);
       assertHealthy();
+      // Signing a thousand channels is work, as opening a stream is.
+      gate.pass(identity.users[0]);
       const grants = judge.ownGrants(asked.grants, identity);
       await judge.catchUp(grants.map((grant) => grant.position));
       const look = () => judge.coverage(asked.channels, null, grants, identity);
@@ -86,7 +88,7 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
         coverage = after;
         // A right has ended while this was being made: it was shown to nobody, and is made anew.
         if (!stands) continue;
-        hosted.audience.note(asked.connection, channels, expires);
+        hosted.audience.note(audienceChannel('user', identity.users[0]), asked.connection, channels, expires);
         return {
           epoch: epochOf(history.top),
           reauthorise: coverage.reauthorise,

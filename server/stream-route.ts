@@ -6,7 +6,7 @@ import type { Stream, StreamSink } from '../adapters/streams.js';
 import type { Identity } from './access.js';
 import type { Judge } from './coverage.js';
 import type { Grant } from './grants.js';
-import { HttpError, unavailable } from './http-error.js';
+import { unavailable } from './http-error.js';
 import {
   checkProtocol,
   type HandlerOptions,
@@ -174,11 +174,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const identity = await access.identify(request.raw);
       if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
       const grants = judge.ownGrants(asked.grants, identity);
-      if (asked.wait === 'stream') {
-        const delay = gate.delay(identity.users[0]);
-        if (delay > 0)
-          throw new HttpError(429, 'limit', 'Streams are opened too fast.', { retryAfter: Math.ceil(delay / 1_000) });
-      }
+      if (asked.wait === 'stream') gate.pass(identity.users[0]);
       await judge.catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
       const leave = gate.enter(identity.users[0]);
       if (asked.wait !== 'stream') return answerAtOnce(request, asked, identity, grants, leave);

@@ -25,7 +25,10 @@ export interface Limits {
   readonly channelsPerConnection: number;
   /** Bytes of a request's body. Default 512 KiB: 1,000 channels with long names and their grants. */
   readonly bodyBytes: number;
-  /** Streams that one user may open in quick succession. Default 100; then `openingsPerSecond` more each second. */
+  /**
+   * Streams, and authorisations of a connection at a provider, of one user in quick succession. Default 100; then
+   * `openingsPerSecond` more each second.
+   */
   readonly openingsBurst: number;
   /** Default 5. A client beyond it waits; it is never cut off for good. */
   readonly openingsPerSecond: number;

@@ -19,6 +19,8 @@ export interface ScriptedProvider {
   /** Rejects every `revoke` with this, where it is set. */
   deaf: unknown;
   closed: boolean;
+  /** The first item that it has taken, now or later, that matches. */
+  until(matches: (item: Outgoing) => boolean): Promise<Outgoing>;
 }
 
 export const ACCEPTED: PublishOutcome = { kind: 'accepted' };
@@ -30,6 +32,7 @@ export function later(message = 'not now', retryAfterMs?: number): PublishOutcom
 /** @param more replaces parts of the adapter, `authorise` and `forms` mostly. */
 export function scriptedProvider(more: Partial<ProviderAdapter> = {}): ScriptedProvider {
   const waiting = new Set<() => void>();
+  const watchers = new Set<() => void>();
   let held = false;
 
   const answered = (): Promise<void> =>
@@ -46,6 +49,17 @@ export function scriptedProvider(more: Partial<ProviderAdapter> = {}): ScriptedP
     broken: undefined,
     deaf: undefined,
     closed: false,
+    until: (matches) =>
+      new Promise((resolve) => {
+        const look = (): void => {
+          const found = provider.accepted.find(matches);
+          if (!found) return;
+          watchers.delete(look);
+          resolve(found);
+        };
+        watchers.add(look);
+        look();
+      }),
     get held() {
       return held;
     },
@@ -64,7 +78,7 @@ export function scriptedProvider(more: Partial<ProviderAdapter> = {}): ScriptedP
         await answered();
         if (provider.broken !== undefined) throw provider.broken;
         const refused = new Set<string>();
-        return batch.map((item) => {
+        const outcomes = batch.map((item) => {
           // As the contract says: behind an item that waits, nothing on its channels is taken.
           const outcome = item.channels.some((channel) => refused.has(channel))
             ? later('behind')
@@ -73,6 +87,8 @@ export function scriptedProvider(more: Partial<ProviderAdapter> = {}): ScriptedP
           if (outcome.kind === 'later') for (const channel of item.channels) refused.add(channel);
           return outcome;
         });
+        for (const look of watchers) look();
+        return outcomes;
       },
       async authorise({ connection, channels, expires }) {
         return { details: { connection, channels, expires }, renewIn: 3_600_000 };

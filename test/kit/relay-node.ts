@@ -62,7 +62,7 @@ export function relayNode(log: Log, adapter: ProviderAdapter, options: RelayNode
       return whole;
     },
   };
-  const audience = createAudience(() => Date.now());
+  const audience = createAudience(() => Date.now(), 1_000);
   const follower = createFollower({
     log,
     retention,

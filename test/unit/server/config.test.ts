@@ -8,11 +8,15 @@ type Env = Readonly<Record<string, string | undefined>>;
 
 function read(
   env: Env,
-  { ownLog = false, grantLife = 300_000 } = {},
+  {
+    ownLog = false,
+    ownAdapter,
+    grantLife = 300_000,
+  }: { ownLog?: boolean; ownAdapter?: string; grantLife?: number } = {},
 ): { settings?: Settings; lines: LogLine[]; error?: Error } {
   const lines: LogLine[] = [];
   try {
-    return { settings: readConfig(env, { grantLife, ownLog, logger: (line) => lines.push(line) }), lines };
+    return { settings: readConfig(env, { grantLife, ownLog, ownAdapter, logger: (line) => lines.push(line) }), lines };
   } catch (error) {
     return { lines, error: error as Error };
   }
@@ -79,7 +83,7 @@ describe('readConfig', () => {
     });
     expect(error?.message.split('\n')).toEqual([
       'notify-listen is not configured:',
-      expect.stringMatching(/^- NOTIFY_LISTEN_PROVIDER is "pigeon"; this version knows: sse/),
+      expect.stringMatching(/^- NOTIFY_LISTEN_PROVIDER is "pigeon"; this version knows: sse, pusher, ably$/),
       expect.stringMatching(/^- NOTIFY_LISTEN_LOG names "mysql:"; this version knows: memory:/),
       expect.stringMatching(/^- NOTIFY_LISTEN_SECRET is required in production; make one with: openssl/),
       expect.stringMatching(/^- NOTIFY_LISTEN_NAMESPACE must be/),
@@ -96,6 +100,22 @@ describe('readConfig', () => {
     const shared = { NODE_ENV: 'production', NOTIFY_LISTEN_SECRET: SECRET, NOTIFY_LISTEN_LOG: 'redis://localhost' };
     expect(read(shared).error?.message).toMatch('NOTIFY_LISTEN_NAMESPACE is required in production');
     expect(read({ ...shared, NOTIFY_LISTEN_NAMESPACE: 'shop' }).error?.message).not.toMatch('NAMESPACE');
+  });
+
+  test('row 66: so does a provider, whatever the log', () => {
+    const env = { NODE_ENV: 'production', NOTIFY_LISTEN_SECRET: SECRET, NOTIFY_LISTEN_PROVIDER: 'ably' };
+    expect(read(env).error?.message).toMatch('NOTIFY_LISTEN_NAMESPACE is required in production');
+    const own = { ...env, NOTIFY_LISTEN_PROVIDER: 'sse' };
+    expect(read(own, { ownAdapter: 'own' }).error?.message).toMatch('NOTIFY_LISTEN_NAMESPACE is required');
+    expect(read({ ...env, NOTIFY_LISTEN_NAMESPACE: 'shop' }).settings).toMatchObject({
+      provider: 'ably',
+      log: 'memory:',
+    });
+  });
+
+  test('an adapter of the application’s own wins over the constant', () => {
+    const env = { NOTIFY_LISTEN_SECRET: SECRET, NOTIFY_LISTEN_PROVIDER: 'pigeon' };
+    expect(read(env, { ownAdapter: 'own' }).settings?.provider).toBe('own');
   });
 
   test('two processes on the memory log: in production it warns that it is for one', () => {

@@ -132,7 +132,7 @@ describe('what the provider is given', () => {
 
   test('a resync: everybody, or those who hear its objects', async () => {
     const node = await settled();
-    node.audience.note('a', [EVERYBODY], Date.now() + 60_000);
+    node.audience.note('@user/a', 'a', [EVERYBODY], Date.now() + 60_000);
     await append({ kind: 'resync' });
     await append({ kind: 'resync', objects: [{ entity: 'Order', id: 1 }, { entity: 'Report' }] });
     expect(shown(provider.accepted)).toEqual(['@all check 0 @1', 'Order/1,Order,Report,Report/* check 0 @2']);
@@ -142,7 +142,7 @@ describe('what the provider is given', () => {
     const node = await settled();
     for (let n = 0; n < 300; n++) {
       const channels = [EVERYBODY, 'Order/1', 'Order/*', ...(n < 150 ? ['Order'] : [])];
-      node.audience.note(`c${n}`, channels, Date.now() + 60_000);
+      node.audience.note('@user/u', `c${n}`, channels, Date.now() + 60_000);
     }
     await append(note(1), note(1, 'quick', {}, { spread: false }), note(2), { kind: 'resync' });
     const windows = provider.accepted.map(({ json }) => {

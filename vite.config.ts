@@ -91,6 +91,13 @@ const config: ViteUserConfig = defineConfig({
         hookTimeout: 60_000,
       }),
       project('e2e', 'e2e/**/', { ...alone(2), testTimeout: 30_000, hookTimeout: 60_000 }),
+      // They mostly wait for a provider to be given up or trusted again, so the two run side by side.
+      project('providers', 'providers/**/', {
+        sequence: { groupOrder: 3 },
+        maxWorkers: 2,
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
+      }),
     ],
   },
 });

@@ -1,12 +1,17 @@
-/** Starts the order desk: `npm run demo`, or `npm run dev` with hot reload. Stops on Ctrl-C. */
+/**
+ * Starts the order desk: `npm run demo`, or `npm run dev` with hot reload. Stops on Ctrl-C. With `-- --provider pusher`
+ * (or `ably`) its notifications go through that provider: an emulator of it, or your account where its constants are set.
+ */
 import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 import { createApp } from './server/app.js';
 import { openDatabase } from './server/database.js';
 import { createDeskNotifier } from './server/notifier.js';
+import { openProvider } from './server/provider.js';
 import { buildPage, servePage } from './vite.js';
 
 const HOST = '127.0.0.1';
@@ -16,7 +21,7 @@ const GOODBYE_MS = 500;
 const STOP_MS = 1500;
 const ORPHAN_CHECK_MS = 300;
 
-const dev = process.argv.includes('--dev');
+const { dev, provider: named } = readArguments();
 const port = Number(process.env.PORT ?? 3000);
 const data = resolve(process.env.DEMO_DATA ?? join(import.meta.dirname, '.data'));
 
@@ -37,7 +42,9 @@ async function start(): Promise<void> {
 
   const { db, close } = await openDatabase(data);
   undo.push(close);
-  const notifier = createDeskNotifier(db, { ...process.env, NOTIFY_LISTEN_SECRET: await secret() });
+  const provider = await openProvider(named, process.env);
+  undo.push(provider.close);
+  const notifier = createDeskNotifier(db, { ...provider.env, NOTIFY_LISTEN_SECRET: await secret() });
   undo.push(() => notifier.close({ within: GOODBYE_MS }));
   const page = dev ? undefined : await buildPage(join(data, 'page'));
   const desk = createApp({ db, notifier, page });
@@ -52,8 +59,19 @@ async function start(): Promise<void> {
     undo.push(() => vite.close());
     shown = vite.port;
   }
+  console.log(provider.told);
   console.log(`The order desk is open: http://${HOST}:${shown}/  (Ctrl-C stops it)`);
   console.log(`Its data lie in ${data}; delete the folder to begin anew.`);
+}
+
+function readArguments(): { dev: boolean; provider: string | undefined } {
+  try {
+    const { values } = parseArgs({ options: { dev: { type: 'boolean' }, provider: { type: 'string' } } });
+    return { dev: values.dev === true, provider: values.provider };
+  } catch (error) {
+    console.error(`${(error as Error).message}\nUse: npm run demo -- --provider sse|pusher|ably`);
+    process.exit(2);
+  }
 }
 
 function listen(server: Server, at: number): Promise<void> {

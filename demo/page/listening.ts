@@ -1,4 +1,6 @@
 /** The page's one client: it listens for the person whose desk this is. Nothing connects before the first listener. */
+import { ably } from 'notify-listen/adapters/ably/client';
+import { pusher } from 'notify-listen/adapters/pusher/client';
 import { createListenClient, type ListenClient } from 'notify-listen/client';
 import { base, loggedIn, me } from './person.js';
 import { onTrace } from './trace-store.js';
@@ -6,6 +8,8 @@ import { onTrace } from './trace-store.js';
 function create(): ListenClient {
   return createListenClient({
     url: `${base}/notify-listen`,
+    // The server says which one is used; the vendor's client is loaded then. SSE needs no entry.
+    adapters: [pusher(), ably()],
     onTrace,
     // The login has ended: show the picker, and go on from where the page was once somebody is back.
     onUnauthenticated() {

@@ -34,13 +34,16 @@ export function StatusLight(): ReactNode {
         {words}
         {reason && <span className="unseen">. {reason}</span>}
       </span>
+      {live && <small className="via">{status.via}</small>}
       {wait > 0 && <small aria-hidden="true">{wait} s</small>}
     </span>
   );
 }
 
-function titleOf({ via, state, error }: ListenStatus): string {
-  if (state === 'connected') return `Refreshes by itself (${via === 'poll' ? 'long polling' : via})`;
+function titleOf({ via, state, error, degraded }: ListenStatus): string {
+  const way = via === 'poll' ? 'long polling' : via;
+  if (state === 'connected' && degraded) return `Refreshes by itself (${way}), but not the configured way or unproved`;
+  if (state === 'connected') return `Refreshes by itself (${way})`;
   return error?.message ?? WORDS[state];
 }
 

@@ -74,7 +74,7 @@ test('a server that is killed and started again: the light goes and returns, and
   const db = await PGlite.create(join(data, 'database'));
   await db.query('update orders set pieces = pieces + 5, version = version + 1 where id = 1180');
   await db.close();
-  demo = await startDemo(data, port);
+  demo = await startDemo(data, { port });
 
   await light(page, 'connected').waitFor({ timeout: 30_000 });
   await expect.poll(pieces(page), { timeout: 5000 }).toBe(String(before + 5));

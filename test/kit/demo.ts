@@ -31,11 +31,20 @@ export function removeDataFolder(data: string): void {
   rmSync(data, { recursive: true, force: true });
 }
 
+export interface DemoOptions {
+  /** Default: one that is free. */
+  readonly port?: number;
+  /** As behind `npm run demo -- --provider`. */
+  readonly provider?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** Resolves as soon as the demo has printed its address. */
-export async function startDemo(data: string, port = 0): Promise<Demo> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'demo/start.ts'], {
+export async function startDemo(data: string, { port = 0, provider, env }: DemoOptions = {}): Promise<Demo> {
+  const named = provider === undefined ? [] : ['--provider', provider];
+  const child = spawn(process.execPath, ['--import', 'tsx', 'demo/start.ts', ...named], {
     cwd: root,
-    env: { ...process.env, PORT: String(port), DEMO_DATA: data, NODE_ENV: undefined },
+    env: { ...process.env, PORT: String(port), DEMO_DATA: data, NODE_ENV: undefined, ...env },
   });
   let printed = '';
   const exited = once(child, 'exit');
@@ -43,7 +52,7 @@ export async function startDemo(data: string, port = 0): Promise<Demo> {
     const late = setTimeout(() => reject(new Error(`the demo did not start\n${printed}`)), START_MS);
     const read = (chunk: Buffer): void => {
       printed += chunk;
-      const address = /http:\/\/[\d.]+:\d+/.exec(printed)?.[0];
+      const address = /open: (http:\/\/[\d.]+:\d+)/.exec(printed)?.[1];
       if (!address) return;
       clearTimeout(late);
       resolve(address);

@@ -56,7 +56,10 @@ export interface ProviderForms {
    * @throws TypeError that names the field and the fix; it is answered by 400.
    */
   read(fields: URLSearchParams): readonly Channel[];
-  /** What the provider's own client expects, after all of them were granted; JSON. */
+  /**
+   * What the provider's own client expects, after all of them were granted; JSON. `granted.connection` is empty: how the
+   * client names its connection stands in the fields. A `TypeError` is answered by 400, as that of `read`.
+   */
   answer(fields: URLSearchParams, granted: ProviderAuthorisation): Promise<unknown>;
 }
 
@@ -78,7 +81,11 @@ export interface ProviderAdapter {
    * item is `later`, no later item of one of its channels may be `accepted`.
    */
   publish(batch: readonly Outgoing[]): Promise<readonly PublishOutcome[]>;
-  /** Lets one connection of one user hear these channels. Asks nobody: it only signs. */
+  /**
+   * Lets one connection of one user hear these channels. Asks nobody: it only signs.
+   *
+   * @throws TypeError when the connection has not the provider's form; it is answered by 400.
+   */
   authorise(request: ProviderAuthorisation): Promise<ProviderAuthorised>;
   /**
    * A right has ended (`channels`: on these; `undefined`: on all). Resolves once the provider knows; called again when

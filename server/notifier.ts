@@ -71,7 +71,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
 
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const audience = createAudience(now, limits.connectionsPerUser);
-  const adapter = options.adapter ?? choice?.create(settings.namespace);
+  const adapter =
+    options.adapter ?? choice?.create(settings.namespace, (message) => logger({ level: 'warn', message }));
   const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
   const transactions = createTransactions();
   const counts = { notified: 0, refused: 0 };

@@ -13,14 +13,21 @@ type Env = Readonly<Record<string, string | undefined>>;
 export interface Choice {
   /** What keeps the provider from being used, each with its fix. */
   readonly mistakes: readonly string[];
-  /** Makes the adapter; `undefined` for the built-in SSE. Call it only where there are no mistakes. */
-  create(namespace: string): ProviderAdapter | undefined;
+  /**
+   * Makes the adapter; `undefined` for the built-in SSE. Call it only where there are no mistakes.
+   *
+   * @param warn told what the provider's account cannot do, once
+   */
+  create(namespace: string, warn: (message: string) => void): ProviderAdapter | undefined;
 }
 
 interface Provider {
   /** The package that the application installs. */
   readonly package: string;
-  read(env: Env): { readonly mistakes: readonly string[]; readonly create?: (namespace: string) => ProviderAdapter };
+  read(env: Env): {
+    readonly mistakes: readonly string[];
+    readonly create?: (namespace: string, warn: (message: string) => void) => ProviderAdapter;
+  };
 }
 
 const PROVIDERS: ReadonlyMap<string, Provider> = new Map([
@@ -43,7 +50,10 @@ const PROVIDERS: ReadonlyMap<string, Provider> = new Map([
       package: 'ably',
       read(env) {
         const { settings, mistakes } = readAblySettings(env);
-        return { mistakes, ...(settings && { create: (namespace) => createAblyAdapter({ ...settings, namespace }) }) };
+        return {
+          mistakes,
+          ...(settings && { create: (namespace, warn) => createAblyAdapter({ ...settings, namespace, warn }) }),
+        };
       },
     },
   ],
@@ -60,7 +70,7 @@ export function chooseProvider(env: Env, installed: (name: string) => boolean = 
     : [
         `NOTIFY_LISTEN_PROVIDER is "${env.NOTIFY_LISTEN_PROVIDER}", but its package is not installed; run: npm install ${provider.package}`,
       ];
-  return { mistakes: [...mistakes, ...missing], create: (namespace) => create?.(namespace) };
+  return { mistakes: [...mistakes, ...missing], create: (namespace, warn) => create?.(namespace, warn) };
 }
 
 function canResolve(name: string): boolean {

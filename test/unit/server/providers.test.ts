@@ -20,14 +20,14 @@ describe('chooseProvider', () => {
     'no hosted provider: %j',
     (env) => {
       const { mistakes, create } = chooseProvider(env, () => false);
-      expect([mistakes, create('shop')]).toEqual([[], undefined]);
+      expect([mistakes, create('shop', () => {})]).toEqual([[], undefined]);
     },
   );
 
   test.each([PUSHER, ABLY])('$NOTIFY_LISTEN_PROVIDER', async (env) => {
     const { mistakes, create } = chooseProvider(env);
     expect(mistakes).toEqual([]);
-    const adapter = create('shop');
+    const adapter = create('shop', () => {});
     expect(adapter).toMatchObject({ name: env.NOTIFY_LISTEN_PROVIDER, capabilities: { fansOut: 'provider' } });
     expect(JSON.stringify(adapter?.publicSettings)).not.toContain('secret');
     await adapter?.close();

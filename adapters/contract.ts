@@ -227,7 +227,8 @@ export interface LinkHost {
   visible(): boolean;
   /** Asks for another link beside this one, which takes its place once it is ready. */
   again(): void;
-  down(error: ListenError): void;
+  /** Ends the link. Without an error: nothing was heard for too long. */
+  down(error?: ListenError): void;
 }
 
 /** How notifications reach the page at the moment. */

@@ -1,6 +1,6 @@
 import { MAX_NAME_LENGTH } from './channel.js';
 import { MAX_WIRE_BYTES, type Notification, type ObjectRef } from './contract.js';
-import { type Position, parsePosition } from './position.js';
+import { isPosition, type Position } from './position.js';
 import { WIRE_KEYS, type WireNotification } from './protocol.js';
 
 /** The longest action name, in UTF-16 units: it is a name in code, not a text. */
@@ -9,13 +9,18 @@ export const MAX_ACTION_LENGTH = 100;
 /** The action that listens to all; nobody can notify it. */
 export const EVERY_ACTION = '*';
 
-/** Says what is wrong with a name (entity, id, action); `undefined` when nothing is. */
+/** Whether it can be a name (entity, id, action). */
+export function isName(name: unknown, longest: number = MAX_NAME_LENGTH): boolean {
+  // Surrogates not by trying to encode them: minifiers take that for a call without effect and leave it out.
+  return typeof name === 'string' && name !== '' && name.length <= longest && !/\p{Surrogate}/u.test(name);
+}
+
+/** Says what is wrong with a name; `undefined` when nothing is. */
 function flawOf(name: unknown, longest: number): string | undefined {
   if (typeof name !== 'string') return `is ${name === null ? 'null' : typeof name}, but must be text`;
   if (name === '') return 'is empty';
   if (name.length > longest) return `has ${name.length} characters, but at most ${longest} are allowed`;
-  // Not by trying to encode it: minifiers take that for a call without effect and leave it out.
-  return /\p{Surrogate}/u.test(name) ? 'holds half of a surrogate pair, which no encoding can carry' : undefined;
+  return isName(name, longest) ? undefined : 'holds half of a surrogate pair, which no encoding can carry';
 }
 
 /**
@@ -176,18 +181,25 @@ function utf8Length(text: string): number {
  * what takes its result: every name in it has a channel. Keys of a later version are let through.
  */
 export function parseNotification(value: unknown): WireNotification | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const wire = value as Partial<Record<keyof WireNotification, unknown>>;
-  const { entity, id, action, changedDate, except, spread = 0 } = wire;
+  const {
+    entity,
+    id,
+    action,
+    changedDate,
+    position,
+    except = [],
+    spread = 0,
+  } = (value ?? {}) as Partial<Record<keyof WireNotification, unknown>>;
   const fits =
-    !flawOf(entity, MAX_NAME_LENGTH) &&
-    !flawOf(action, MAX_ACTION_LENGTH) &&
-    parsePosition(wire.position) &&
-    (id === undefined || !flawOf(id, MAX_NAME_LENGTH)) &&
+    isName(entity) &&
+    isName(action, MAX_ACTION_LENGTH) &&
+    isPosition(position) &&
+    (id === undefined || isName(id)) &&
     (changedDate === undefined || typeof changedDate === 'string' || typeof changedDate === 'number') &&
-    (except === undefined || (Array.isArray(except) && except.every((hash) => typeof hash === 'string'))) &&
+    Array.isArray(except) &&
+    except.every((hash) => typeof hash === 'string') &&
     Number.isFinite(spread);
-  return fits ? (wire as WireNotification) : undefined;
+  return fits ? (value as WireNotification) : undefined;
 }
 
 /** Whether two references mean the same object: a number and its text are the same id. */

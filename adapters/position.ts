@@ -23,6 +23,11 @@ export function parsePosition(text: unknown): PositionParts | undefined {
   return match ? { epoch: match[1] as string, offset: match[2] as string } : undefined;
 }
 
+/** Whether it is a position. */
+export function isPosition(text: unknown): boolean {
+  return typeof text === 'string' && POSITION.test(text);
+}
+
 /** Makes a position; the parts must be as {@link Position} says, which only an engine's driver can get wrong. */
 export function makePosition(epoch: string, offset: string | number | bigint): Position {
   return `${epoch}:${offset}`;

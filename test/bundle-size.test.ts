@@ -16,10 +16,27 @@ const withoutSse = (id: string): boolean => /(^|\/)adapters\/sse\//.test(id);
  * the size of today; `wanted` is the goal.
  */
 const budgets = [
-  { part: 'client', limit: 8.2, wanted: 4.5, chunks: ['own'], entry: CLIENT, external: withoutSse },
-  { part: '+ React', limit: 9.4, wanted: 6.0, chunks: ['own'], entry: REACT, external: withoutSse },
-  { part: '+ SSE', limit: 10.2, wanted: 7.5, chunks: ['long-poll', 'own'], entry: REACT },
+  {
+    part: 'client',
+    limit: 8.5,
+    wanted: 4.5,
+    chunks: ['hosted', 'overflow', 'own'],
+    entry: CLIENT,
+    external: withoutSse,
+  },
+  {
+    part: '+ React',
+    limit: 9.7,
+    wanted: 6.0,
+    chunks: ['hosted', 'overflow', 'own'],
+    entry: REACT,
+    external: withoutSse,
+  },
+  { part: '+ SSE', limit: 10.5, wanted: 7.5, chunks: ['hosted', 'long-poll', 'overflow', 'own'], entry: REACT },
 ];
+
+/** What a page on a provider downloads beside: its links, and more when it listens to more than the provider can hold. */
+const chunkLimits: Record<string, number> = { hosted: 1.2, overflow: 0.5, own: 0.6, 'long-poll': 0.3 };
 
 describe('a page downloads at most', () => {
   const table: string[] = [];
@@ -35,6 +52,7 @@ describe('a page downloads at most', () => {
     expect(kilobytes).toBeLessThanOrEqual(limit);
     // No other: what lies between an arriving notification and its run is there before it arrives.
     expect(lazy.map((chunk) => chunk.name).sort()).toEqual(chunks);
+    for (const chunk of lazy) expect(chunk.size / 1000, chunk.name).toBeLessThanOrEqual(chunkLimits[chunk.name] ?? 0);
   });
 });
 

@@ -23,15 +23,8 @@ export interface Access {
   stop(): void;
 }
 
-/**
- * @param ask asks `/auth`; rejects with a `ListenError`
- * @param answered is told of the log behind each answer
- */
-export function createAccess(
-  core: Core,
-  ask: (body: object, signal: AbortSignal) => Promise<AuthAnswer>,
-  answered: (epoch: string) => void,
-): Access {
+/** @param answered is told of the log behind each answer */
+export function createAccess(core: Core, answered: (epoch: string) => void): Access {
   const { world, subs } = core;
   const retry = createRetry(core, pursue);
   let life = new AbortController();
@@ -63,7 +56,7 @@ export function createAccess(
     let error: ListenError | undefined;
     try {
       // JSON leaves an id out that is not there.
-      answer = await ask({ objects: asked.map(({ entity, id }) => ({ entity, id })) }, signal);
+      answer = await core.ask('auth', { objects: asked.map(({ entity, id }) => ({ entity, id })) }, signal);
     } catch (cause) {
       error = cause as ListenError;
     }

@@ -8,7 +8,7 @@
 import { type Channel, channelOf } from '../../adapters/channel.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
 import { limited } from '../../adapters/limit.js';
-import type { AuthAnswer, ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
+import type { ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
 import { createAccess } from './access.js';
 import { createRetry } from './backoff.js';
 import { type Adapters, createConnection } from './connection.js';
@@ -21,6 +21,7 @@ import { createListener, type Listener } from './listener.js';
 import { readObject } from './object.js';
 import { createStatus, describe } from './status.js';
 import { createSubscription, forgetAll, hintsFor, newCursor, type Subscription } from './subscriptions.js';
+import { createTimer } from './timer.js';
 import type { Actions, ListenClient, ListenClientOptions } from './types.js';
 import { fullWorld, pageAge } from './world.js';
 
@@ -47,8 +48,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   /** The log behind the newest answer, and those that were left. */
   let epoch: string | undefined;
   const formerEpochs = new Set<string>();
-  /** The timer of the end of the tick. */
-  let tick: unknown;
+  /** The end of the tick. */
+  const [tick, stopTick] = createTimer(world, pursue);
   let paused = false;
   let closed = false;
   /** Nobody is logged in. */
@@ -68,13 +69,15 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     requests: new Map(),
     own: newCursor(),
     spread: 0,
+    ask: (route, body, life) =>
+      limited(world, life, ANSWER_LIMIT, async (signal) => readJson(await request(route, body, signal))),
     changed,
     fault,
     refuse,
     reauthorise: (given) => access.reauthorise(given),
   };
   const login = createRetry(core, restart);
-  const access = createAccess(core, (body, signal) => ask<AuthAnswer>('auth', body, signal), meetEpoch);
+  const access = createAccess(core, meetEpoch);
   const connection = createConnection(core, adapters, request, hello, () => {
     // A channel that was given up before `ready` has a grant that is not good.
     if (!isSettling(core)) access.retry.failures = 0;
@@ -107,10 +110,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   function changed(): void {
     status.update();
     if (closed) return;
-    tick ??= world.setTimeout(() => {
-      tick = undefined;
-      pursue();
-    }, 0);
+    tick(0);
   }
 
   function pursue(): void {
@@ -150,15 +150,11 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     asking = undefined;
   }
 
-  function ask<Answer>(route: 'config' | 'auth', body: object | undefined, life: AbortSignal): Promise<Answer> {
-    return limited(world, life, ANSWER_LIMIT, async (signal) => readJson(await request(route, body, signal)));
-  }
-
   async function askConfig(): Promise<void> {
     asking = new AbortController();
     const { signal } = asking;
     try {
-      const answer = await ask<ConfigAnswer>('config', undefined, signal);
+      const answer = await core.ask<ConfigAnswer>('config', undefined, signal);
       if (signal.aborted) return;
       if (!answer.heartbeat) throw new ListenError('protocol', 'config');
       asking = undefined;
@@ -319,7 +315,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     close() {
       if (closed) return;
       closed = true;
-      world.clearTimeout(tick);
+      stopTick();
       for (const listener of listeners()) listener.face.close();
       for (const sub of subs.values()) world.clearTimeout(sub.linger);
       subs.clear();

@@ -41,8 +41,8 @@ export interface Live {
   heard: number;
   heartbeat: number;
   via: Via;
-  ready: boolean;
-  ended: boolean;
+  ready?: true;
+  ended?: true;
 }
 
 /** The first one is the fallback, which needs nothing but our own server: the built-in SSE. */
@@ -106,7 +106,7 @@ export function createConnection(
     const grants = [...new Set([...covers.values()].map((sub) => sub.grant?.token as string))];
     const settling = isSettling(core);
     if (settling && grants.length === 0) return;
-    const key = JSON.stringify([config.provider, config.settings, grants, ...covers.keys()]);
+    const key = JSON.stringify([config.provider, grants, ...covers.keys()]);
     const held = current;
     // A set that only shrinks may wait for the grants that are being asked for.
     const enough =
@@ -135,8 +135,6 @@ export function createConnection(
       heard: world.clock(),
       heartbeat: config.heartbeat,
       via: adapter.name,
-      ready: false,
-      ended: false,
     };
     opening = held;
     look();
@@ -155,29 +153,32 @@ export function createConnection(
         core.changed();
       },
       again() {
-        if (held !== current) return;
-        distrusted = true;
+        distrusted ||= held === current;
         core.changed();
       },
       down: (cause) => down(held, cause),
     };
-    const start = (opener: ClientAdapter): void => {
+    const start = (opener: Pick<Hosted, 'open'>): void => {
       if (held.ended) return;
-      const link = opener.open(held.interest, host);
+      const link = opener.open(interest(), host, adapter as ProviderClientAdapter);
       // An adapter may have ended it, or the host everything, from inside `open`.
       if (held.ended) link.close();
       else held.link = link;
     };
-    if ('open' in adapter) start(adapter);
-    else
-      void import('./hosted.js').then(
-        (chunk) => {
-          if (hosted?.name !== adapter.name) hosted = chunk.hosted(adapter, fallback, core);
+    if ('open' in adapter) {
+      hosted?.close();
+      start(adapter);
+    } else
+      import('./hosted.js')
+        .then((chunk) => {
+          hosted ??= chunk.hosted(fallback, core);
           start(hosted);
-        },
+        })
         // Without its chunk this link is one of the fallback; the next one tries again.
-        () => start(fallback),
-      );
+        .catch((error) => {
+          core.report(error);
+          start(fallback);
+        });
   }
 
   function adapterFor(provider: string): Adapters[number] {
@@ -231,7 +232,7 @@ export function createConnection(
       tried = true;
       retry.after(world.random() * event.within);
     }
-    if (type === 'ready' || type === 'heartbeat' || type === 'goodbye') core.changed();
+    if (type !== 'notification') core.changed();
   }
 
   function trust(): void {
@@ -252,7 +253,10 @@ export function createConnection(
     held.link?.close();
   }
 
-  function down(held: Live, cause: ListenError): void {
+  function down(
+    held: Live,
+    cause = new ListenError('network', DEV ? 'nothing was heard for too long' : 'silent'),
+  ): void {
     if (held.ended) return;
     end(held);
     failed(cause);
@@ -282,8 +286,13 @@ export function createConnection(
     const former = ahead;
     ahead = now - world.monotonic();
     for (const held of [current, opening]) {
-      if (held && now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0))
-        down(held, new ListenError('network', DEV ? 'nothing was heard for too long' : 'silent'));
+      // At a provider silence means nothing: such a link ends itself.
+      if (
+        held &&
+        !(held.ready && held.link?.sees) &&
+        now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0)
+      )
+        down(held);
     }
     if (ahead - former > JUMP && (current || opening || retry.at)) distrust();
     if (degradedSince !== undefined && now - degradedSince > DEGRADED) {

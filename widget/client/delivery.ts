@@ -1,4 +1,5 @@
 /** Hands what a link carries to the subscriptions that it covers: notifications, resyncs, `ready`, and positions. */
+import { parseNotification } from '../../adapters/notification.js';
 import { comparePositions, type Position } from '../../adapters/position.js';
 import type { ReadyEvent, ServerEvent, WireNotification } from '../../adapters/protocol.js';
 import type { Live } from './connection.js';
@@ -11,7 +12,9 @@ export function deliver(core: Core, live: Live, event: ServerEvent, id: Position
   let position = id;
   switch (event.type) {
     case 'notification':
-      receive(core, live, event.notification);
+      if (parseNotification(event.notification)) receive(core, live, event.notification);
+      // Nobody knows whom it concerned.
+      else for (const sub of covers.values()) resync(core, live, sub);
       break;
     case 'resync':
       for (const channel of event.channels ?? [...core.subs.keys()]) {
@@ -78,7 +81,7 @@ function receive(core: Core, live: Live, full: WireNotification): void {
   for (const sub of [...subs.values()]) {
     const concerned = sub.entity === entity && (everyObject || sub.id === undefined || sub.id === id);
     // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
-    if (!concerned || (!to && (live.covers.get(sub.channel) !== sub || !see(sub, position, live.link)))) continue;
+    if (!concerned || !(to || (live.covers.get(sub.channel) === sub && see(sub, position, live.link)))) continue;
     const form = sub.id === undefined ? reduce(full) : full;
     remember(world, sub, form);
     // Those that still wait for the load race find it there.

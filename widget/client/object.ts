@@ -1,18 +1,16 @@
 /** Checks what an application gives us, with the long texts of the ground floor in development only. */
-import { MAX_NAME_LENGTH } from '../../adapters/channel.js';
 import type { ObjectRef } from '../../adapters/contract.js';
-import { checkObject } from '../../adapters/notification.js';
+import { checkObject, isName } from '../../adapters/notification.js';
 import { DEV } from './dev.js';
 
 /** An object with its id as text. @throws TypeError that names the field; in production without the fix. */
 export function readObject(object: ObjectRef): { entity: string; id?: string } {
   if (DEV) return checkObject(object);
   const { entity, id } = object;
-  const named = (name: unknown): boolean => typeof name === 'string' && name !== '' && name.length <= MAX_NAME_LENGTH;
-  if (!named(entity)) throw new TypeError('object.entity');
+  if (!isName(entity)) throw new TypeError('object.entity');
   // A key `id` that holds nothing must never mean the entity as a whole.
   if (!('id' in object)) return { entity };
-  if (!named(id) && !Number.isFinite(id)) throw new TypeError('object.id');
+  if (!isName(id) && !Number.isFinite(id)) throw new TypeError('object.id');
   return { entity, id: String(id) };
 }
 

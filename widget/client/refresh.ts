@@ -94,10 +94,11 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
   function want(place: Place, news: Pending, due: number): boolean {
     const { pending } = place;
     place.pending = pending ? merge(pending, news) : news;
-    if (pending && place.due <= due) return true;
-    place.due = due;
-    if (!place.running) arm(place);
-    return pending !== undefined;
+    if (!pending || place.due > due) {
+      place.due = due;
+      if (!place.running) arm(place);
+    }
+    return !!pending;
   }
 
   function arm(place: Place): void {

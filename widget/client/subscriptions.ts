@@ -132,6 +132,8 @@ export function rememberLatest(world: PageWorld, sub: Subscription, latest: Late
 /** Keeps a notification that was addressed to this page for listeners that attach later, by object and action. */
 export function keepHint({ world, hints }: Core, notification: WireNotification): void {
   const key = `${channelOf(notification)} ${notification.action}`;
+  // The user's and the session's channels keep no order between them where a provider carries them.
+  if (!isNews(notification.position, hints.get(key)?.[0].position)) return;
   hints.delete(key);
   hints.set(key, [notification, world.clock()]);
   trim(hints, MAX_HINTS);
@@ -154,12 +156,6 @@ export function hintsFor({ world, hints, config }: Core, entity: string, id: str
 
 /** The form that an entity's listeners get of a notification of one of its objects. */
 export function reduce({ entity, action, position, cause, except, spread }: WireNotification): WireNotification {
-  return {
-    entity,
-    action,
-    position,
-    ...(cause !== undefined && { cause }),
-    ...(except && { except }),
-    ...(spread !== undefined && { spread }),
-  };
+  // JSON leaves out what is not there.
+  return JSON.parse(JSON.stringify({ entity, action, position, cause, except, spread }));
 }

@@ -56,6 +56,7 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
   let broken: ListenError | undefined;
   /** The token's life is nearly over. */
   let stale = false;
+  let lastAsked: ProviderInterest | undefined;
   /** A token is being asked for, and will be for the newest set. */
   let asking = false;
   /** Why our own server gave no token. */
@@ -92,28 +93,32 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
     step();
   }
 
-  const covers = (token: Covered | undefined, interest: ProviderInterest): token is Covered =>
-    token !== undefined &&
-    interest.channels.every((channel) => token.names.has(channel)) &&
-    interest.grants.every((grant) => token.interest.grants.includes(grant));
+  const names = (token: Covered | undefined, { channels: all }: ProviderInterest): boolean =>
+    all.every((channel) => token?.names.has(channel));
+  const shows = (token: Covered | undefined, { grants }: ProviderInterest): boolean =>
+    grants.every((grant) => token?.interest.grants.includes(grant));
 
   /** What to hold of the names at hand: the wanted channels, and the internal ones that the server added for the token. */
-  function target({ interest, names }: Covered, wish: ProviderInterest): Set<string> {
+  function target({ interest, names: named }: Covered, wish: ProviderInterest): Set<string> {
     const asked = new Set(interest.channels);
     const kept = new Set(wish.channels);
-    return new Set([...names].flatMap(([channel, at]) => (kept.has(channel) || !asked.has(channel) ? [at] : [])));
+    return new Set([...named].flatMap(([channel, at]) => (kept.has(channel) || !asked.has(channel) ? [at] : [])));
   }
 
   async function ask(): Promise<TokenRequest> {
     for (let questions = 1; ; questions++) {
       const interest = wanted as ProviderInterest;
+      lastAsked = interest;
       const { details, renewIn } = await host.authorise(client?.connection.id ?? name, interest);
       if (closed) throw new ListenError('closed', 'the connection was closed');
-      if (interest !== wanted && questions < MOST_QUESTIONS) continue;
-      const { tokenRequest, names } = readDetails(details);
-      covered = { interest, names };
+      const { tokenRequest, names: named } = readDetails(details);
+      const answered: Covered = { interest, names: named };
+      const newest = wanted as ProviderInterest;
+      const isOld = interest !== newest && !(names(answered, newest) && shows(answered, newest));
+      if (isOld && questions < MOST_QUESTIONS) continue;
+      covered = answered;
       stale = false;
-      channels?.keep(new Set(names.values())); // what is not granted any more is left before Ably refuses it
+      channels?.keep(new Set(named.values())); // what is not granted any more is left before Ably refuses it
       world.clearTimeout(renewTimer);
       renewTimer = world.setTimeout(renew, renewIn);
       return tokenRequest;
@@ -160,18 +165,18 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
     const { state } = client.connection;
     if (isIdle(state) && !isWaiting && !asking) authorise(client);
     if (state !== 'connected') return; // the SDK is at it, and says so when it is connected
-    const isCovered = covers(covered, wanted);
-    if (stale || (!isCovered && covered?.interest !== wanted)) {
-      if (!asking) authorise(client);
-      return;
-    }
+    const isNamed = names(covered, wanted);
+    const isAnswered = covered?.interest === wanted && !stale;
+    const isEnough = isNamed && shows(covered, wanted) && !stale;
+    if (!isAnswered && !isEnough && !asking && (!isWaiting || wanted !== lastAsked)) authorise(client);
     if (!covered) return;
-    const names = target(covered, wanted);
-    channels.keep(names);
-    channels.join(names);
+    // What the token at hand covers need not wait for the next one: new grants for the same channels change nothing here.
+    const held = target(covered, wanted);
+    channels.keep(held);
+    channels.join(held);
     // Some of the set are not in the token: their grants were not taken. The core hears of it from the same answer.
-    if (!isCovered && !isWaiting) later(renew, LONGEST_WAIT_FOR_TOKEN);
-    if (!isCovered || wanted === told || !channels.carries(names)) return;
+    if (isAnswered && !isNamed && !isWaiting) later(renew, LONGEST_WAIT_FOR_TOKEN);
+    if (!isNamed || wanted === told || !channels.carries(held)) return;
     told = wanted;
     broken = undefined;
     failures = 0;

@@ -108,6 +108,23 @@ describe('rights', () => {
     expect(page.count('down')).toBe(0);
   });
 
+  test('that are renewed interrupt nothing, however late the server answers', async () => {
+    await using bench = await startAbly();
+    const page = bench.page();
+    await page.hold(['Order/1', 'Order/2']);
+    let open = (): void => {};
+    page.rights.gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    await page.hold(['Order/1', 'Order/2'], ['renewed']);
+    expect(page.asked.length).toBe(2);
+    open();
+    await page.hold(['Order/1'], ['renewed']);
+    await page.hold(['Order/1', 'Order/3'], ['renewed', 'other']);
+    expect(page.asked.length).toBe(3);
+    expect(bench.emulator.counters.connected).toBe(1);
+  });
+
   test('that end cut the connection off from what is not granted any more', async () => {
     await using bench = await startAbly();
     const page = bench.page();

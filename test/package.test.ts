@@ -40,8 +40,13 @@ test('holds what it needs and nothing of the workshop', () => {
   expect(files.filter((file) => /(^|\/)(test|demo|bench|node_modules)(\/|$)|(?<!\.d)\.tsx?$/.test(file))).toEqual([]);
 });
 
-test('brings no other package along', () => {
-  expect(readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'))).toEqual(['notify-listen']);
+test('brings along what the emulators need, and nothing more', () => {
+  const names = readdirSync(join(project, 'node_modules')).filter((name) => !name.startsWith('.'));
+  expect(names).toEqual(['@msgpack', 'notify-listen', 'ws']);
+});
+
+test('has a command', () => {
+  expect(run(join(project, 'node_modules/.bin/notify-listen'), ['--help'])).toContain('emulate pusher|ably');
 });
 
 test('is taken by the package lint', async () => {

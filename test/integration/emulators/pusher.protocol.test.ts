@@ -440,3 +440,30 @@ describe('users', () => {
     expect(await told()).toEqual([{ name: 'online', user_ids: ['kim'] }]);
   });
 });
+
+describe('a peer cannot make it grow', () => {
+  test('a frame that is too large ends the connection, not the server', async () => {
+    const bare = connectBare(emulator);
+    await bare.socketId();
+    bare.sendRaw(JSON.stringify({ event: 'client-a', channel: 'private-a', data: 'a'.repeat(100 * 1024) }));
+    expect(await bare.closed).toBe(1009);
+    const other = connectBare(emulator);
+    await other.socketId();
+    await settled(other);
+  });
+
+  test('a client that does not read is cut', async () => {
+    const [lazy, reader] = [connectBare(emulator), connectBare(emulator)];
+    const channels = Array.from({ length: 100 }, (_, index) => `a-${index}`);
+    for (const channel of channels) await subscribe(lazy, emulator, channel);
+    await subscribe(reader, emulator, 'a-0');
+    lazy.socket.pause();
+    const data = 'a'.repeat(10_000);
+    // 1 MB each: what the kernel takes, and 16 MB more.
+    for (let sent = 0; sent < 100 && emulator.counters.connections === 2; sent++) {
+      await serverSdk(emulator).trigger(channels, 'shipped', data);
+    }
+    expect(emulator.counters).toMatchObject({ connections: 1, subscriptions: 1 });
+    await settled(reader);
+  });
+});

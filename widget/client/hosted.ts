@@ -234,12 +234,9 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     members.add(link);
     link.changed();
     if (!instead && channels.length > most)
-      import('./overflow.js').then(
-        (chunk) => {
-          if (members.has(link)) inner = chunk.overflow(sse, channels.slice(most), host);
-        },
-        () => host.down(),
-      );
+      import('./overflow.js').then((chunk) => {
+        if (members.has(link)) inner = chunk.overflow(sse, channels.slice(most), host);
+      }, host.down);
     return link;
   }
 

@@ -76,9 +76,16 @@ export interface HouseProvider extends Required<ProviderFaults> {
   release(): void;
   /** A connection by the client half alone: what it hears is what the provider delivers. */
   tap(page: HousePage, objects: readonly ObjectRef[]): Promise<Tap>;
-  /** Another application at the same provider account, with the same keys, secret and users, in another namespace. */
-  neighbour(): Promise<Pick<AdapterHouse, 'notify'> & Pick<HouseProvider, 'tap'>>;
+  /**
+   * Another application at the same provider account, with the same keys, secret and users, in another namespace.
+   *
+   * @param options how long its grants live, in milliseconds; default as everywhere
+   */
+  neighbour(options?: { readonly grantLife: number }): Promise<Neighbour>;
 }
+
+/** Another application. */
+export type Neighbour = Pick<AdapterHouse, 'notify' | 'position' | 'createClient'> & Pick<HouseProvider, 'tap'>;
 
 /** A connection at the provider that belongs to no client. */
 export interface Tap {

@@ -15,8 +15,8 @@ const OTHER = { entity: 'Order', id: 43 } as const;
 const MANY = 250;
 /** Longer than the core puts a read off, and shorter than the time between two checks, in milliseconds. */
 const SOON = 5_000;
-/** Most of the life of a grant, in milliseconds: by then it was renewed. */
-const GRANT_MOSTLY = 4.5 * 60_000;
+/** The life of a grant where it is to be renewed while a case runs, in milliseconds. */
+const BRIEF = 2_000;
 
 /** @param via the name of the adapter, as the status tells it */
 export function hostedCases(via: string): readonly Case[] {
@@ -172,25 +172,29 @@ export function hostedCases(via: string): readonly Case[] {
     ],
     [
       '[46] renewing its grants costs a page nothing that is notified',
-      async ({ house, open, watch, quiet }) => {
-        const page = open();
-        const watched = await watch(page, ORDER);
+      async ({ house, provider, openAt }) => {
+        const next = await provider.neighbour({ grantLife: BRIEF });
+        const page = openAt(next);
+        const vias = new Set<string | undefined>();
+        page.client.onStatus(() => {
+          const { state, via: how } = page.client.status();
+          if (state === 'connected') vias.add(how);
+        });
+        const position = await next.position();
+        const watched = page.listen(ORDER, { position });
         await page.until(() => carried(page), `via ${via}`);
-        const { auth } = house.requests();
-        const vias = new Set<string | undefined>([via]);
-        page.client.onStatus(() => vias.add(page.client.status().via));
-        await house.notify('before', ORDER);
-        await quiet(page);
-        page.pass(GRANT_MOSTLY);
-        await house.notify('meanwhile', ORDER);
-        await page.until(() => house.requests().auth > auth, 'the page to ask for new grants');
-        await quiet(page);
+        for (const round of range(2)) {
+          const { auth } = house.requests();
+          await next.notify(`n-${round}`, ORDER);
+          await page.until(() => actionsOf(watched).includes(`n-${round}`), 'the run');
+          await page.until(() => house.requests().auth > auth, 'the page to ask for new grants');
+        }
         // Its link comes after the one with the new grants, whatever became of that one.
-        await watch(page, OTHER);
-        assertEqual([...vias], [via], 'how it was connected meanwhile');
-        await house.notify('after', ORDER);
-        await quiet(page);
-        assertEqual([actionsOf(watched), watched.received()], [['before', 'meanwhile', 'after'], 3], 'what ran');
+        await inTime(page.listen(OTHER, { position }).listening.ready, 'ready after the renewals', page.patience);
+        await next.notify('after', [ORDER, OTHER]);
+        await page.until(() => actionsOf(watched).includes('after'), 'the run after the renewals');
+        assertEqual([actionsOf(watched), watched.received()], [['n-0', 'n-1', 'after'], 3], 'what ran');
+        assertEqual([...vias], [via], 'how it was connected');
       },
     ],
     [

@@ -14,7 +14,12 @@ export const MARK = 'contract-mark';
 const HURRY = 10;
 const HURRY_EVERY = 25;
 
+/** How often `until` looks at what lies outside of the page, in milliseconds. */
+const LOOK_EVERY = 20;
+
 export interface Page {
+  /** How long `until` waits, in milliseconds. */
+  readonly patience: number;
   readonly client: ListenClient;
   /** What became of every notification at every listener, in order. */
   readonly traces: readonly Trace[];
@@ -22,7 +27,7 @@ export interface Page {
   readonly errors: readonly unknown[];
   /** Listens, and notes every run in `runs`. */
   listen(object: ObjectRef, options?: ListenOptions, actions?: (note: (refresh: Refresh) => void) => Actions): Watched;
-  /** Resolves once `holds` holds. It is asked after every run, trace, error and change of the status. */
+  /** Resolves once `holds` holds. It is asked after every run, trace, error and change of the status, and now and then. */
   until(holds: () => boolean, what: string): Promise<void>;
   /** The same, while the clock of the page runs faster: for what waits out a backoff. Only with a provider. */
   soon(holds: () => boolean, what: string): Promise<void>;
@@ -77,13 +82,18 @@ export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: nu
         if (holds()) resolve();
       };
       looks.add(each);
-      stop = () => looks.delete(each);
+      const timer = setInterval(each, LOOK_EVERY);
+      stop = () => {
+        looks.delete(each);
+        clearInterval(timer);
+      };
       each();
     });
     return inTime(held, what, patience).finally(stop);
   }
 
   return {
+    patience,
     client,
     traces,
     errors,

@@ -81,7 +81,7 @@ export function serverHouse(
     );
 
     /** One application: its log, its nodes, and the address under which they answer. */
-    async function found(namespace: string) {
+    async function found(namespace: string, grantLife?: number) {
       let log = createMemoryLog();
       let online = true;
       const start = async (): Promise<Node> => {
@@ -93,6 +93,7 @@ export function serverHouse(
           canListen: rules,
           log,
           ...(half && { adapter: half }),
+          ...(grantLife !== undefined && { grantLife }),
           env: { NOTIFY_LISTEN_SECRET: SECRET, NOTIFY_LISTEN_NAMESPACE: namespace },
           logger: () => {},
           // With a provider, its faults are told here, and the suite makes many.
@@ -199,11 +200,13 @@ export function serverHouse(
         hold: postman.hold,
         release: postman.release,
         tap: tapAt(home.url),
-        async neighbour() {
-          const next = await found(`${namespace}-b`);
+        async neighbour(options) {
+          const next = await found(`${namespace}-b`, options?.grantLife);
           neighbours.push(next);
           return {
             notify: (action, object, options) => next.notifier().notify(action, object, options),
+            position: () => next.notifier().position(),
+            createClient: clientAt(next.url),
             tap: tapAt(next.url),
           };
         },

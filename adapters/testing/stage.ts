@@ -24,6 +24,8 @@ export const CHECKED = 80_000;
 export interface Stage {
   readonly house: AdapterHouse;
   open(user?: ContractUser, session?: string): Page;
+  /** A page of `ann` at another application. */
+  openAt(house: Pick<AdapterHouse, 'createClient'>): Page;
   /** A page whose wall clock is before the server's by so many milliseconds. Only with nodes or a provider. */
   openElsewhen(wrong: number): Page;
   /** Takes the right away, or gives it back. Everybody may listen to everything else. */
@@ -80,8 +82,8 @@ export async function onStage(
     else for (const page of each) await markOnce(house, page);
   };
 
-  function open(page: HousePage, wrong?: number): Page {
-    const opened = openPage((hooks) => house.createClient(page, hooks), patience, wrong);
+  function open(page: HousePage, wrong?: number, at: Pick<AdapterHouse, 'createClient'> = house): Page {
+    const opened = openPage((hooks) => at.createClient(page, hooks), patience, wrong);
     pages.push(opened);
     return opened;
   }
@@ -91,6 +93,7 @@ export async function onStage(
       house,
       open: (user = 'ann', session) =>
         open({ user, ...(session !== undefined && { session }) }, hosted ? 0 : undefined),
+      openAt: (at) => open({ user: 'ann' }, 0, at),
       openElsewhen: (wrong) => open({ user: 'ann' }, wrong),
       refuse: (user, object) => void refused.add(keyOf(user, object)),
       allow: (user, object) => void refused.delete(keyOf(user, object)),

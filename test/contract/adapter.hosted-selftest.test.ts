@@ -140,7 +140,7 @@ const mutants: readonly Mutant[] = [
   [
     'never subscribes when only the grants are new',
     '[46]',
-    'in vain for ready',
+    'in vain for',
     () => ({
       update(update) {
         let known = '';

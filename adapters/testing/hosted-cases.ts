@@ -182,6 +182,7 @@ export function hostedCases(via: string): readonly Case[] {
         });
         const position = await next.position();
         const watched = page.listen(ORDER, { position });
+        await inTime(watched.listening.ready, 'ready', page.patience);
         await page.until(() => carried(page), `via ${via}`);
         for (const round of range(2)) {
           const { auth } = house.requests();

@@ -6,8 +6,8 @@
 import { ListenError } from '../errors.js';
 import type { ProviderClientAdapter, ProviderConnection, ProviderHost, ProviderInterest } from '../provider.js';
 import type { PusherPublicSettings } from './details.js';
-import { createSession, type Session } from './session.js';
-import { openSocket, type PusherClass } from './socket.js';
+import type { Session } from './session.js';
+import type { PusherClass } from './socket.js';
 
 /** Bounds of the wait before the next socket, in milliseconds: after a cut, with full jitter. */
 const CUT = { min: 1_000, max: 30_000 };
@@ -29,13 +29,17 @@ export function pusher(): ProviderClientAdapter {
   return { name: 'pusher', capabilities: { fansOut: 'provider', channels: CHANNELS }, connect };
 }
 
-async function load(): Promise<PusherClass> {
+/** What a page downloads only when it connects: the SDK, and the larger part of this half. */
+async function load() {
   try {
+    const [{ createSession }, { openSocket }, sdk] = await Promise.all([
+      import('./session.js'),
+      import('./socket.js'),
+      import('pusher-js'),
+    ]);
     // The SDK is CommonJS, and describes itself as a module: `default` is the class, or holds it.
-    const { default: loaded } = (await import('pusher-js')) as unknown as {
-      default: PusherClass | { default: PusherClass };
-    };
-    return 'default' in loaded ? loaded.default : loaded;
+    const { default: loaded } = sdk as unknown as { default: PusherClass | { default: PusherClass } };
+    return { createSession, openSocket, Pusher: 'default' in loaded ? loaded.default : loaded };
   } catch (cause) {
     // Retried: the file of a page that was deployed anew is there again after the next build.
     throw new ListenError('unavailable', 'pusher: "pusher-js" could not be loaded; it needs npm install pusher-js', {
@@ -79,7 +83,7 @@ function connect(core: ProviderHost): ProviderConnection {
 
   async function start(): Promise<void> {
     try {
-      const Pusher = await load();
+      const { createSession, openSocket, Pusher } = await load();
       if (closed) return;
       const settings = config.settings as Partial<PusherPublicSettings>;
       if (typeof settings.key !== 'string') throw new ListenError('protocol', 'pusher: /config names no key');

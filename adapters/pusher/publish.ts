@@ -68,7 +68,8 @@ export function judge(thrown: unknown): Failed {
     return { kind: 'later', error: new Error(`Pusher could not be reached: ${why}`, { cause: error }) };
   }
   const problem = failure(status, body);
-  if (status === 400 || status === 413) return { kind: 'rejected', error: problem };
+  // 422 is what Reverb says to a body that it does not take.
+  if (status === 400 || status === 413 || status === 422) return { kind: 'rejected', error: problem };
   if (status === 401 || status === 403 || status === 404)
     return { kind: 'later', error: problem, retryAfterMs: REFUSED_RETRY_MS };
   return { kind: 'later', error: problem };

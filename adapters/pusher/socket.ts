@@ -71,8 +71,13 @@ export interface Socket {
   close(): void;
 }
 
-/** An error as pusher-js tells it: of the socket itself, or wrapped once more. */
+/**
+ * An error as pusher-js tells it. `WebSocketError`: the connection has failed or was closed, with the error inside. Any
+ * other is a word of a server whose connection goes on: a warning (43xx), or what it says to a message that it does not
+ * know (Reverb answers signing in with 4200).
+ */
 interface Told {
+  readonly type?: string;
   readonly data?: { readonly code?: number | null; readonly message?: string };
   readonly error?: Told;
 }
@@ -171,9 +176,7 @@ export function openSocket(
   const { connection, timeline } = pusher;
   connection.bind('error', (told: Told) => {
     said = told.data ?? told.error?.data ?? said;
-    const code = said?.code ?? 0;
-    // 43xx are warnings on a socket that goes on.
-    if (code >= 4000 && code < 4300) cut();
+    if (told.type === 'WebSocketError') cut();
   });
   connection.bind('connecting_in', cut);
   connection.bind('state_change', ({ previous, current }: { previous: string; current: string }) => {

@@ -114,7 +114,7 @@ describe('answers', () => {
   const trio = () => [item(['a']), item(['b'], '{"bad":true}'), item(['c'])];
   const bad = ({ events }: Call): boolean => events.some(({ data }) => data.includes('bad'));
 
-  test.each([400, 413])('%d to a batch: the culprit is found, the others arrive', async (status) => {
+  test.each([400, 413, 422])('%d to a batch: the culprit is found, the others arrive', async (status) => {
     const { api, calls } = scripted((call) => (bad(call) ? status : '{}'));
     expect(await kinds(api, trio())).toEqual(['accepted', 'impossible', 'accepted']);
     expect(calls.map(({ kind }) => kind)).toEqual(['batch', 'trigger', 'trigger', 'trigger']);

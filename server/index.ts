@@ -22,5 +22,6 @@ export type {
   NotifyOptions,
   NotifyResult,
   Recipients,
+  RelayMetrics,
   User,
 } from './types.js';

@@ -1,6 +1,8 @@
 /** Both halves of the Pusher adapter with both of the vendor's SDKs, against the local server of its protocol. */
+import type { AddressInfo } from 'node:net';
 import PusherModule from 'pusher-js';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { WebSocketServer } from 'ws';
 import type { Channel } from '../../adapters/channel.js';
 import {
   type PusherEmulator,
@@ -587,6 +589,64 @@ describe('revocation', () => {
     await adapter.revoke(['nobody'], undefined);
     emulator.faults.set({ requests: { status: 500 } });
     await expect(adapter.revoke(['nobody'], undefined)).rejects.toThrow('Pusher answered 500');
+  });
+});
+
+describe('a compatible server', () => {
+  /** Only the words in which such servers differ; \`answer\` says what each message of a client gets. */
+  async function speaking(
+    answer: (event: string, channel: string) => { event: string; data: string; channel?: string },
+  ) {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+    await new Promise((resolve) => server.on('listening', resolve));
+    let opened = 0;
+    server.on('connection', (socket) => {
+      const established = { socket_id: `1.${++opened}`, activity_timeout: 30 };
+      socket.send(JSON.stringify({ event: 'pusher:connection_established', data: JSON.stringify(established) }));
+      socket.on('message', (message) => {
+        const { event, data } = JSON.parse(String(message)) as { event: string; data: { channel: string } };
+        socket.send(JSON.stringify(answer(event, data.channel)));
+      });
+    });
+    closing.push(() => {
+      for (const socket of server.clients) socket.terminate();
+      server.close();
+    });
+    const PUSHER_PORT = String((server.address() as AddressInfo).port);
+    const env = { PUSHER_APP_ID: '1', PUSHER_KEY: 'k', PUSHER_SECRET: 's', PUSHER_HOST: '127.0.0.1', PUSHER_PORT };
+    return { env: { ...env, PUSHER_SCHEME: 'http' }, opened: () => opened };
+  }
+
+  const subscribed = (channel: string) => ({ event: 'pusher_internal:subscription_succeeded', data: '{}', channel });
+
+  test('that does not know signing in, and says so, carries all the same (Reverb, Sockudo)', async () => {
+    const unknown = { event: 'pusher:error', data: JSON.stringify({ code: 4200, message: 'Invalid message format' }) };
+    const server = await speaking((event, channel) => (event === 'pusher:signin' ? unknown : subscribed(channel)));
+    const world = createTestWorld(offline);
+    const it = page(serverHalf(server), world);
+    const set = it.listen('Order/1');
+    await until(() => it.attached.length);
+    // What it says to signing in comes before what it says to a later set.
+    it.listen('Order/1', 'Order/2');
+    await until(() => it.attached.length === 2);
+    expect(it.attached[0]).toBe(set);
+    expect(it.downs).toEqual([]);
+    expect(server.opened()).toBe(1);
+  });
+
+  test('that refuses a subscription by a message is left, and tried again (Soketi)', async () => {
+    const server = await speaking((_event, channel) => ({
+      event: 'pusher:subscription_error',
+      data: JSON.stringify({ type: 'AuthError', status: 401 }),
+      channel,
+    }));
+    const world = recording(createTestWorld(offline));
+    const it = page(serverHalf(server), world);
+    it.listen('Order/1');
+    await until(() => it.downs.length);
+    expect(it.downs.map(({ code, retryable }) => [code, retryable])).toEqual([['unavailable', true]]);
+    await world.advance(world.waits.at(-1) ?? 0);
+    await until(() => server.opened() === 2);
   });
 });
 

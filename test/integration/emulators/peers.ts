@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import PusherServer from 'pusher';
 import pusherJs from 'pusher-js';
+import { expect } from 'vitest';
 import { WebSocket } from 'ws';
 import { sign } from '../../../adapters/emulators/pusher/app.js';
 import type { PusherEmulator } from '../../../adapters/emulators/pusher/start.js';
@@ -101,6 +102,9 @@ export async function subscribe(bare: Bare, emulator: PusherEmulator, channel: s
   bare.send('pusher:subscribe', { channel, auth, ...(channel_data && { channel_data }) });
   return bare.next('pusher_internal:subscription_succeeded');
 }
+
+/** What will hold in a moment; the machine may be busy. */
+export const soon = <T>(look: () => T): ReturnType<typeof expect.poll<T>> => expect.poll(look, { timeout: 10_000 });
 
 /** Everything that was sent before is on its way once this is answered. */
 export async function settled(bare: Bare): Promise<void> {

@@ -10,6 +10,7 @@ import {
   PusherClient,
   serverSdk,
   settled,
+  soon,
   startAuthEndpoint,
   startClient,
 } from './peers.js';
@@ -75,7 +76,7 @@ describe('pusher-js', () => {
     const client = startClient(emulator, {}, 'ben');
     client.signin();
     await client.user.signinDonePromise;
-    await expect.poll(() => emulator.counters.subscriptions).toBe(1);
+    await soon(() => emulator.counters.subscriptions).toBe(1);
     const heard = once(client.user, 'hello');
     await sdk.sendToUser('ben', 'hello', { from: 'server' });
     expect(await heard).toEqual({ from: 'server' });
@@ -178,7 +179,7 @@ describe('laravel-echo', () => {
     const heard = new Promise((done) => one.private('orders.42').listen('.shipped', done));
     const here = new Promise((done) => one.join('room').here(done));
     expect(await here).toEqual([{ name: 'Echo' }]);
-    await expect.poll(() => emulator.counters.subscriptions).toBe(2);
+    await soon(() => emulator.counters.subscriptions).toBe(2);
     await serverSdk(emulator).trigger('private-orders.42', 'shipped', { id: 42 });
     expect(await heard).toEqual({ id: 42 });
     expect(endpoint.asked.map((form) => form.get('channel_name')).sort()).toEqual([
@@ -193,7 +194,7 @@ describe('laravel-echo', () => {
     expect(await whispered).toEqual({ text: 'h' });
 
     one.leave('orders.42');
-    await expect.poll(() => emulator.counters.subscriptions).toBe(2);
+    await soon(() => emulator.counters.subscriptions).toBe(2);
     one.disconnect();
     two.disconnect();
   });

@@ -6,7 +6,7 @@ import {
   startPusherEmulator,
 } from '../../../adapters/emulators/pusher/start.js';
 import { createTestWorld } from '../../kit/world.js';
-import { closePeers, connectBare, serverSdk, settled, subscribe } from './peers.js';
+import { closePeers, connectBare, serverSdk, settled, soon, subscribe } from './peers.js';
 
 let emulator: PusherEmulator;
 const started: PusherEmulator[] = [];
@@ -74,7 +74,7 @@ describe('connecting', () => {
     expect(await connectBare(small).closed).toBe(4004);
     first.socket.close();
     await first.closed;
-    await expect.poll(() => small.counters.connections).toBe(0);
+    await soon(() => small.counters.connections).toBe(0);
     expect(await connectBare(small).socketId()).toBeTruthy();
   });
 

@@ -43,7 +43,8 @@ export function createTestWorld(fetch: World['fetch']): TestWorld {
     now: () => wall,
     monotonic: () => mono,
     setTimeout(run, ms) {
-      timers.set(++serial, { due: mono + Math.max(0, ms), run });
+      // What is no number counts as 0, as in every engine.
+      timers.set(++serial, { due: mono + Math.max(0, ms || 0), run });
       return serial;
     },
     clearTimeout(timer) {

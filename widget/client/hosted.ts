@@ -47,7 +47,7 @@ interface Member {
   event(event: ServerEvent): void;
   /** Something is carried from now on, or no more. */
   changed(): void;
-  /** Reads after a random part of so many milliseconds. */
+  /** Reads after a random part of so many milliseconds; of {@link CHECK} at most, since no message may stop the reads. */
   ask(within: number): void;
 }
 
@@ -142,9 +142,9 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
   }
 
   function open(interest: Interest, host: LinkHost, provider: ProviderClientAdapter): Link {
-    const most = provider.capabilities.channels;
-    const channels = Object.keys(interest.channels);
-    const set = { grants: interest.grants, channels: channels.slice(0, most) };
+    /** What the provider cannot hold. */
+    const rest = Object.keys(interest.channels);
+    const set = { grants: interest.grants, channels: rest.splice(0, provider.capabilities.channels) };
     if (config !== host.config) connect(provider, host.config);
     if (JSON.stringify(set) !== JSON.stringify(newest)) {
       newest = set;
@@ -213,13 +213,6 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
         inner?.close();
         members.delete(link);
       },
-      event(event) {
-        if (!instead) host.event(event);
-      },
-      ask(within) {
-        if (!asked && !reading) readIn(world.random() * (PAUSE + within));
-        asked = true;
-      },
       changed() {
         stopTurn();
         if (deadline < NEVER) {
@@ -230,12 +223,19 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
         else if (began) link.ask(core.spread);
         else void read();
       },
+      event(event) {
+        if (!instead) host.event(event);
+      },
+      ask(within) {
+        if (!asked && !reading) readIn(world.random() * (PAUSE + Math.min(within, CHECK)));
+        asked = true;
+      },
     };
     members.add(link);
     link.changed();
-    if (!instead && channels.length > most)
+    if (!instead && rest.length > 0)
       import('./overflow.js').then((chunk) => {
-        if (members.has(link)) inner = chunk.overflow(sse, channels.slice(most), host);
+        if (members.has(link)) inner = chunk.overflow(sse, rest, host);
       }, host.down);
     return link;
   }

@@ -269,6 +269,30 @@ describe('faults', () => {
     expect(page.told).toEqual([['down', expect.objectContaining({ code: 'limit', retryable: true })]]);
   });
 
+  test('what Ably drops above its rate leads to a read', async () => {
+    await using bench = await startAbly({ limits: { outboundRate: 5 } });
+    const page = bench.page();
+    const channels = Array.from({ length: 20 }, (_, id) => `Order/${id}`);
+    await page.hold(channels);
+    await bench.publish(...channels.map((channel) => outgoing([channel])));
+    await until(() => page.count('missed') > 0);
+    expect(page.heard.length).toBeLessThan(20);
+    expect(page.count('down')).toBe(0);
+  });
+
+  test('a key that may not subscribe, and an account with fewer channels a connection, are told and tried again', async () => {
+    for (const options of [{ capability: { '*': ['publish'] } }, { limits: { channelsPerConnection: 3 } }]) {
+      await using bench = await startAbly(options);
+      const page = bench.page();
+      page.update(['Order/1']);
+      await until(() => page.count('down') === 1);
+      expect(page.told[0]).toEqual(['down', expect.objectContaining({ code: 'unavailable', retryable: true })]);
+      await page.wait(() => page.asked.length === 4, 1_000);
+      expect(page.count('down')).toBe(1);
+      expect(page.attached).toBeUndefined();
+    }
+  });
+
   test('an answer of /auth that is no token request is told', async () => {
     await using bench = await startAbly();
     const page = bench.page();
@@ -327,6 +351,8 @@ describe('in a browser', () => {
     // As far as that build can tell: it runs on what browsers and Node have in common, and on these.
     vi.stubGlobal('WebSocket', WebSocket);
     vi.stubGlobal('document', {});
+    const window = new Map<string, () => void>();
+    vi.stubGlobal('addEventListener', (name: string, listener: () => void) => window.set(name, listener));
     const written = vi.spyOn(console, 'log').mockImplementation(() => {});
     try {
       await using bench = await startAbly();
@@ -339,6 +365,11 @@ describe('in a browser', () => {
       await until(() => page.count('attached') === 3);
       await bench.publish(outgoing(['Order/2'], 'again'));
       await until(() => page.heard.includes('again'));
+      // The page is about to be left, and stays: a download, a dialog that was answered with no, the back/forward cache.
+      window.get('beforeunload')?.();
+      await until(() => page.count('down') === 2);
+      await until(() => bench.emulator.counters.connections === 0);
+      await page.wait(() => page.count('attached') === 4);
       page.connection.close();
       await until(() => bench.emulator.counters.connections === 0);
       // Which build it was: only that one says that it is not for Node.

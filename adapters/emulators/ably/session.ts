@@ -1,18 +1,11 @@
 /**
- * One connection as Ably means it: it outlives its socket for two minutes, so that the client can come back to it. A
- * little long, since every frame of a client ends here; what each does to a channel is in files of their own.
+ * One connection as Ably means it: it outlives its socket for two minutes, so that the client can come back to it.
+ * A few lines long: every frame of the client ends here; what each does to a channel is in files of their own.
  */
 import type { EmulatorWorld } from '../emulator.js';
-import {
-  type Attachment,
-  askedModes,
-  type Carrier,
-  CONTINUITY_LOST,
-  createAttachment,
-  grantedModes,
-  knownParams,
-  readRewind,
-} from './attachment.js';
+import { createAcknowledgements } from './acknowledgements.js';
+import type { Attachment, Carrier } from './attachment.js';
+import { createAttachments } from './attachments.js';
 import type { Authenticate, Caller } from './auth.js';
 import { RECOVERY_WINDOW } from './channel.js';
 import { AblyError, asAblyError, isPassing } from './errors.js';
@@ -21,6 +14,7 @@ import { takePresence } from './presence.js';
 import { ACTION, type ConnectionDetails, type ErrorInfo, FLAG, PRESENCE, type ProtocolMessage } from './protocol.js';
 import { publish, rateError, readChannelName } from './publishing.js';
 import { createRate } from './rates.js';
+import { createTokenLife } from './token-life.js';
 import { encodeFrame, type Format, readItems } from './wire.js';
 
 export const MAX_FRAME_SIZE = 524_288;
@@ -28,11 +22,6 @@ export const MAX_FRAME_SIZE = 524_288;
 export const MAX_IDLE = 15_000;
 /** How long members stay when the socket of their connection ends without a word. Milliseconds. */
 const PRESENCE_GRACE = 15_000;
-/** How long before the end of its token a client is asked for another one. Milliseconds. */
-const REAUTH_LEAD = 30_000;
-/** Answers that are kept for a client that sends again after it came back; more are not in flight. */
-const MAX_ANSWERS = 1_000;
-
 /** A socket that carries a connection. */
 export interface Transport {
   readonly format: Format;
@@ -93,15 +82,10 @@ export function createSession({ caller: first, world, authenticate, events }: Se
   const secret = `${id}!${randomName(16)}`;
   let times = 0;
   let transport: Transport | undefined;
-  const attachments = new Map<string, Attachment>();
   const inbound = createRate(limits.inboundRate, world);
   const outbound = createRate(limits.outboundRate, world);
   const backlog = createRate(limits.backlogRate, world);
-  /** The last message of the client that was taken, ever and on this socket, and how it was answered. */
-  let taken = -1;
-  let takenHere = -1;
-  const answers = new Map<number, ProtocolMessage>();
-  const timers: Record<'state' | 'presence' | 'token' | 'rate', unknown> = { state: 0, presence: 0, token: 0, rate: 0 };
+  const timers: Record<'state' | 'presence' | 'rate', unknown> = { state: 0, presence: 0, rate: 0 };
   let waiting: (() => void)[] = [];
 
   function after(name: keyof typeof timers, ms: number, run: () => void): void {
@@ -109,7 +93,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
     timers[name] = world.setTimeout(run, ms);
   }
   const send = (frame: ProtocolMessage): void => transport?.send(encodeFrame(transport.format, frame));
-  const channelError = (channel: string, error: ErrorInfo): void => send({ action: ACTION.ERROR, channel, error });
+  const acknowledgements = createAcknowledgements(send);
 
   const carrier: Carrier = {
     connectionId: id,
@@ -136,6 +120,12 @@ export function createSession({ caller: first, world, authenticate, events }: Se
     },
   };
 
+  const attachments = createAttachments(carrier);
+  const tokenLife = createTokenLife(world, {
+    ask: () => session.askForToken(),
+    expire: () => session.refuse(new AblyError(40142, 'token expired', 401).info),
+  });
+
   const details = (): ConnectionDetails => ({
     ...(caller.clientId !== undefined && { clientId: caller.clientId }),
     connectionKey: `${secret}-${times}`,
@@ -154,28 +144,9 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       timestamp: world.now(),
       ...(error && { error }),
     });
-    followToken();
+    tokenLife.follow(caller.token);
   }
 
-  /** The client is asked in time, and sent away when the token ends. */
-  function followToken(): void {
-    world.clearTimeout(timers.token);
-    if (!caller.token) return;
-    const left = caller.token.expires - world.now();
-    const expire = (): void => session.refuse(new AblyError(40142, 'token expired', 401).info);
-    if (left <= REAUTH_LEAD) after('token', Math.max(0, left), expire);
-    else
-      after('token', left - REAUTH_LEAD, () => {
-        session.askForToken();
-        after('token', REAUTH_LEAD, expire);
-      });
-  }
-
-  function release(name: string): void {
-    const attachment = attachments.get(name);
-    attachments.delete(name);
-    attachment?.channel.leave(attachment);
-  }
   /** Members of this connection leave: on one channel, or on all. */
   function leave(only?: string): void {
     for (const channel of [...caller.app.channels.values()]) {
@@ -186,52 +157,6 @@ export function createSession({ caller: first, world, authenticate, events }: Se
           base: `emulator-${randomName(12)}`,
         });
     }
-  }
-
-  function attach({ channel: name = '', flags = 0, channelSerial, params: given }: ProtocolMessage): void {
-    const { base, params: own } = readChannelName(name);
-    const params = { ...own, ...given };
-    const channel = caller.app.channel(base);
-    if (channel.refusals > 0) {
-      channel.refusals--;
-      return void send({ action: ACTION.DETACHED, channel: name, error: SUSPENDED });
-    }
-    if (!attachments.has(name) && attachments.size >= limits.channelsPerConnection)
-      throw new AblyError(
-        90010,
-        `Maximum number of channels per connection (${limits.channelsPerConnection}) exceeded`,
-        400,
-      );
-    const asked = askedModes(flags, params);
-    const modes = grantedModes(caller.capability, base, asked);
-    if (modes === 0)
-      throw new AblyError(40160, `Channel denied access based on given capability; channelId = ${base}`, 401);
-    const isFirst = !attachments.has(name) && !(flags & FLAG.ATTACH_RESUME);
-    const rewind =
-      isFirst && channelSerial === undefined && params.rewind !== undefined ? readRewind(params.rewind) : undefined;
-    release(name);
-    const onSuspended = (): void => {
-      release(name);
-      send({ action: ACTION.DETACHED, channel: name, error: SUSPENDED });
-    };
-    const attachment = createAttachment(
-      carrier,
-      { channel, name, asked, modes, params: knownParams(params) },
-      onSuspended,
-    );
-    attachments.set(name, attachment);
-    channel.join(attachment);
-    const from =
-      channelSerial !== undefined ? channel.after(channelSerial) : rewind ? channel.rewind(rewind) : undefined;
-    const resumed = channelSerial !== undefined && from?.whole === true;
-    const bits = (resumed ? FLAG.RESUMED : 0) | (from?.entries.length ? FLAG.HAS_BACKLOG : 0);
-    attachment.attached(
-      from?.serial ?? channel.serial(),
-      bits,
-      channelSerial !== undefined && !resumed ? CONTINUITY_LOST : undefined,
-    );
-    attachment.replay(from?.entries ?? []);
-    attachment.sync();
   }
 
   function reauthorise(token: string | undefined): void {
@@ -247,50 +172,11 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       return void end(ACTION.ERROR, asAblyError(thrown).info);
     }
     connected();
-    for (const [name, attachment] of [...attachments]) {
-      const modes = grantedModes(caller.capability, attachment.channel.name, attachment.asked);
-      if (modes === 0) {
-        release(name);
-        channelError(name, new AblyError(40160, `the new capability does not allow ${name}`, 401).info);
-      } else if (modes !== attachment.modes) {
-        attachment.modes = modes;
-        attachment.attached(attachment.channel.serial(), FLAG.RESUMED);
-      }
-    }
-  }
-
-  /** What the client wants to be acknowledged: once for each msgSerial, also when it is sent again on another socket. */
-  function acknowledge(frame: ProtocolMessage, take: () => readonly (string | null)[]): void {
-    const { msgSerial = 0 } = frame;
-    if (msgSerial <= takenHere) return;
-    takenHere = msgSerial;
-    const before = msgSerial <= taken ? answers.get(msgSerial) : undefined;
-    if (before) return void send(before);
-    taken = Math.max(taken, msgSerial);
-    let answer: ProtocolMessage;
-    try {
-      answer = { action: ACTION.ACK, msgSerial, count: 1, res: [{ serials: take() }] };
-    } catch (thrown) {
-      answer = { action: ACTION.NACK, msgSerial, count: 1, error: asAblyError(thrown).info };
-    }
-    answers.set(msgSerial, answer);
-    for (const old of answers.keys()) if (answers.size > MAX_ANSWERS) answers.delete(old);
-    send(answer);
-  }
-
-  /** The channel, if the client attached it in this mode, or not at all. @throws AblyError 40160, 40165, 40010 */
-  function channelFor(name: string | undefined, operation: string, mode: number) {
-    const { base } = readChannelName(name);
-    const attachment = attachments.get(name ?? '');
-    if (!grantedModes(caller.capability, base, mode))
-      throw new AblyError(40160, `the capability does not allow ${operation} on ${base}`, 401);
-    if (attachment && !(attachment.asked & mode))
-      throw new AblyError(40165, `the channel was attached without the mode for ${operation}`, 401);
-    return caller.app.channel(base);
+    attachments.restrict(caller);
   }
 
   function takeMessages({ channel: name, messages = [], msgSerial = 0 }: ProtocolMessage): readonly (string | null)[] {
-    const channel = channelFor(name, 'publish', FLAG.PUBLISH);
+    const channel = attachments.open(name, caller, 'publish', FLAG.PUBLISH);
     if (events.quota()) throw QUOTA;
     if (!inbound.take(messages.length)) throw rateError(42911, 'connection.inboundRate');
     const connectionOf = (other: string) => events.connectionOf(caller, other);
@@ -300,7 +186,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
   }
 
   function takeMembers({ channel: name, presence = [], msgSerial = 0 }: ProtocolMessage): readonly (string | null)[] {
-    const channel = channelFor(name, 'presence', FLAG.PRESENCE);
+    const channel = attachments.open(name, caller, 'presence', FLAG.PRESENCE);
     if (!inbound.take(presence.length)) throw rateError(42911, 'connection.inboundRate');
     takePresence(channel, readItems(presence), {
       connectionId: id,
@@ -317,21 +203,21 @@ export function createSession({ caller: first, world, authenticate, events }: Se
         send({ action: ACTION.HEARTBEAT, ...(frame.id !== undefined && { id: frame.id }) });
         break;
       case ACTION.ATTACH:
-        attach(frame);
+        attachments.attach(frame, caller);
         break;
       case ACTION.DETACH:
-        release(name ?? '');
+        attachments.release(name ?? '');
         leave(readChannelName(name).base);
         send({ action: ACTION.DETACHED, ...(name !== undefined && { channel: name }) });
         break;
       case ACTION.MESSAGE:
-        acknowledge(frame, () => takeMessages(frame));
+        acknowledgements.answer(frame, () => takeMessages(frame));
         break;
       case ACTION.PRESENCE:
-        acknowledge(frame, () => takeMembers(frame));
+        acknowledgements.answer(frame, () => takeMembers(frame));
         break;
       case ACTION.SYNC:
-        attachments.get(name ?? '')?.sync();
+        attachments.held.get(name ?? '')?.sync();
         break;
       case ACTION.AUTH:
         reauthorise(frame.auth?.accessToken);
@@ -346,7 +232,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       default:
         // Of a newer protocol, it is passed over (RSF1); unless somebody waits to hear what became of it.
         if (frame.msgSerial !== undefined)
-          acknowledge(frame, () => {
+          acknowledgements.answer(frame, () => {
             throw new AblyError(40000, `the emulator does not serve action ${frame.action}`);
           });
     }
@@ -369,7 +255,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
     get live() {
       return transport !== undefined;
     },
-    attachments,
+    attachments: attachments.held,
     carry(next, as, error) {
       const former = transport;
       if (former) session.dropped(former);
@@ -378,7 +264,7 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       world.clearTimeout(timers.presence);
       transport = next;
       caller = as;
-      takenHere = -1;
+      acknowledgements.renew();
       times++;
       connected(error);
     },
@@ -389,16 +275,16 @@ export function createSession({ caller: first, world, authenticate, events }: Se
       } catch (thrown) {
         const { info } = asAblyError(thrown);
         if (frame.channel === undefined) end(ACTION.ERROR, info);
-        else channelError(frame.channel, info);
+        else send({ action: ACTION.ERROR, channel: frame.channel, error: info });
       }
     },
     dropped(of) {
       if (of !== transport) return;
       transport = undefined;
-      world.clearTimeout(timers.token);
+      tokenLife.stop();
       world.clearTimeout(timers.rate);
       waiting = [];
-      for (const name of [...attachments.keys()]) release(name);
+      attachments.releaseAll();
       after('presence', PRESENCE_GRACE, () => leave());
       after('state', RECOVERY_WINDOW, () => session.end());
     },
@@ -418,8 +304,6 @@ export function createSession({ caller: first, world, authenticate, events }: Se
   };
   return session;
 }
-
-const SUSPENDED: ErrorInfo = new AblyError(50001, 'the channel is not available', 500).info;
 
 /** The account has published all that it may. */
 export const QUOTA: AblyError = new AblyError(40112, 'account restricted (message limits exceeded)', 401);

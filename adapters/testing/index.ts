@@ -7,6 +7,7 @@ export type {
   HouseNodes,
   HousePage,
   HouseProvider,
+  Neighbour,
   ProviderFaults,
   Tap,
 } from './adapter-house.js';

@@ -6,9 +6,9 @@ import { createHttpServer } from '../http-server.js';
 import { REAL_WORLD } from '../world.js';
 import { createApps, type Key, parseKey } from './apps.js';
 import { createAuthenticate } from './auth.js';
-import { EVERYTHING, parseCapability } from './capability.js';
+import { type Capability, EVERYTHING, parseCapability } from './capability.js';
 import type { Channel } from './channel.js';
-import { AblyError } from './errors.js';
+import { AblyError, asAblyError } from './errors.js';
 import { type AblyLimits, PLANS } from './rates.js';
 import { createRealtime, faultError } from './realtime.js';
 import { createRest, MAX_BODY, refusal } from './rest.js';
@@ -49,6 +49,15 @@ export interface AblyEmulator extends Emulator {
   restoreKey(): void;
 }
 
+/** An option, not what a client sent: what is wrong with it is a TypeError. */
+function readCapability(given: AblyEmulatorOptions['capability']): Capability {
+  try {
+    return given ? parseCapability(given) : EVERYTHING;
+  } catch (error) {
+    throw new TypeError(asAblyError(error).message);
+  }
+}
+
 /** The longest stop over the control route, in milliseconds: an hour. */
 const MAX_STOP = 3_600_000;
 const CODES = { min: 10_000, max: 99_999 } as const;
@@ -64,7 +73,7 @@ export async function startAblyEmulator(options: AblyEmulatorOptions = {}): Prom
   const { appId, name, secret } = parseKey(keyText);
   const faults = createFaults(options.faults ?? {}, { codes: CODES });
   const limits = { ...PLANS[plan], ...options.limits };
-  const capability = options.capability ? parseCapability(options.capability) : EVERYTHING;
+  const capability = readCapability(options.capability);
   const key: Key = { name, secret, capability, revocable: revocableTokens };
   const apps = createApps(world, limits);
   const app = apps.add(appId, [key], options.persisted ?? [], limits);

@@ -151,22 +151,26 @@ describe('channels', () => {
     expect((await bare.next('MESSAGE')).messages?.[0]?.id).toBe(`${bare.frames[0]?.connectionId}:0:0`);
   });
 
-  test('sent again on another socket, it is acknowledged and not published again', async () => {
+  test('sent again on another socket, it is acknowledged as the first time and not taken again', async () => {
     const emulator = await start();
-    const bare = connectBare(emulator);
+    const bare = connectBare(emulator, { clientId: 'bob' });
     const hearer = connectBare(emulator);
     await attach(hearer, 'a');
     await bare.next('CONNECTED');
-    const frame = { channel: 'a', msgSerial: 0, messages: [{ data: 'once' }] };
-    bare.send('MESSAGE', frame);
-    const first = await bare.next('ACK');
-    const back = connectBare(emulator, { resume: keyOf(bare) });
+    const message = { channel: 'a', msgSerial: 0, messages: [{ data: 'once' }] };
+    const entering = { channel: 'a', msgSerial: 1, presence: [{ action: PRESENCE.ENTER }] };
+    bare.send('MESSAGE', message);
+    bare.send('PRESENCE', entering);
+    const first = [await bare.next('ACK'), await bare.next('ACK')];
+    const back = connectBare(emulator, { clientId: 'bob', resume: keyOf(bare) });
     await back.next('CONNECTED');
     await bare.closed;
-    back.send('MESSAGE', frame);
-    expect(await back.next('ACK')).toEqual(first);
+    back.send('MESSAGE', message);
+    back.send('PRESENCE', entering);
+    expect([await back.next('ACK'), await back.next('ACK')]).toEqual(first);
     await hearer.settled();
     expect(dataOf(hearer.all('MESSAGE'))).toEqual(['once']);
+    expect(hearer.all('PRESENCE')).toHaveLength(1);
   });
 
   test('without echo one does not hear oneself', async () => {

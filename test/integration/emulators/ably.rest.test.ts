@@ -150,6 +150,11 @@ describe('credentials', () => {
   });
 });
 
+test('a wrong option is told', async () => {
+  await expect(startAblyEmulator({ key: 'app.key' })).rejects.toThrow(TypeError);
+  await expect(startAblyEmulator({ capability: { a: ['shout'] } })).rejects.toThrow(TypeError);
+});
+
 test('the time, what is not there, and what a browser asks first', async () => {
   const { body } = await rest(emulator, 'GET', '/time', { key: '' });
   expect(Math.abs(body[0] - Date.now())).toBeLessThan(10_000);

@@ -18,6 +18,7 @@ import { chooseProvider } from './providers.js';
 import { createRelay } from './relay.js';
 import { announce, consoleLogger, guarded, unbreakable } from './reporting.js';
 import { causeOf, createSecrets } from './secrets.js';
+import { createStanding } from './standing.js';
 import type { ChangedObject, Notifier, NotifierOptions, NotifyOptions, User } from './types.js';
 
 /** A revocation must outlive every grant that it cancels, so grants are short; renewing one costs one request. */
@@ -104,6 +105,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     beat: (position) => {
       gate.sweep();
       audience.sweep();
+      void standing?.sweep();
       sse.beat(position);
     },
   });
@@ -113,13 +115,23 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     adapter &&
     createRelay({ log, follower, adapter, audience, grantLife, monotonic, random: Math.random, onError, logger });
   const gate = createGate(limits, monotonic);
-  const handler = createHandler<Request>({
-    access: createAccess<Request, U>({
-      ...options,
-      secrets,
-      timeout: options.accessTimeout ?? ACCESS_TIMEOUT,
+  const access = createAccess<Request, U>({
+    ...options,
+    secrets,
+    timeout: options.accessTimeout ?? ACCESS_TIMEOUT,
+    onError,
+  });
+  const standing =
+    adapter &&
+    createStanding({
+      check: access.check,
+      revoke: (users, channels) => adapter.revoke(users, channels),
+      life: grantLife,
+      monotonic,
       onError,
-    }),
+    });
+  const handler = createHandler<Request>({
+    access,
     secrets,
     follower,
     streams: sse.hub,
@@ -127,7 +139,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     gate,
     limits,
     settings,
-    hosted: adapter && { adapter, audience },
+    hosted: adapter && standing && { adapter, audience, standing },
     grantLife,
     heartbeat,
     origins: options.origins ?? [],

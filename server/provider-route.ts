@@ -2,7 +2,7 @@
  * `/auth` for connections at a hosted provider: our own client shows the grants that it has; a provider's standard client
  * sends a form, and is asked about at once. Both get the same answers from the same rules as a stream of this node.
  */
-import { audienceChannel, type Channel, objectOf } from '../adapters/channel.js';
+import { audienceChannel, type Channel } from '../adapters/channel.js';
 import { epochOf } from '../adapters/position.js';
 import type { ProviderAuthAnswer } from '../adapters/protocol.js';
 import { EVERYBODY, type ProviderAdapter } from '../adapters/provider.js';
@@ -13,6 +13,7 @@ import type { Judge } from './coverage.js';
 import { HttpError, unavailable } from './http-error.js';
 import { connectionOf, fieldsOf, refuseTooMany } from './provider-request.js';
 import type { HandlerOptions, RouteRequest } from './routing.js';
+import { objectOfForm, type Standing } from './standing.js';
 
 /**
  * How often an authorisation is made again because a right ended while it was being made. A right that ends three times
@@ -25,6 +26,8 @@ export interface Hosted {
   readonly adapter: ProviderAdapter;
   /** Who may hear what at the provider. */
   readonly audience: Audience;
+  /** What its standard clients were given. */
+  readonly standing: Standing;
 }
 
 export interface ProviderRoute<Request> {
@@ -51,9 +54,8 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
     const asked: { entity: string; id?: string }[] = [];
     for (const channel of channels) {
       if (channel === EVERYBODY || identity.own.includes(channel)) continue;
-      // What concerns every order is heard by whoever may see the list of orders.
-      const object = objectOf(channel.endsWith('/*') ? channel.slice(0, -2) : channel);
-      if (!object || (channel.endsWith('/*') && object.id !== undefined)) return 'refused';
+      const object = objectOfForm(channel);
+      if (!object) return 'refused';
       asked.push(object);
     }
     const results = asked.length > 0 ? await access.check(identity, asked) : [];
@@ -120,7 +122,10 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
         const answer = await fromPage(() => forms.answer(fields, granted));
         const ended = channels.some((channel) => history.revoked(identity.users, channel, position));
         // Of another epoch, or so long ago that revocations since may be forgotten: it cannot be judged.
-        if (!ended && !history.forgotten(position)) return answer;
+        if (ended || history.forgotten(position)) continue;
+        if (!hosted.standing.note(identity, channels))
+          throw new HttpError(429, 'limit', 'Too many clients of the provider listen here.', { retryAfter: 60 });
+        return answer;
       }
       throw unavailable('Rights changed while they were being asked; try again.');
     },

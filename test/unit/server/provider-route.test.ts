@@ -10,11 +10,14 @@ import { createMemoryLog } from '../../../server/log/memory.js';
 import { handlerOf } from '../../../server/notifier.js';
 import { createSecrets } from '../../../server/secrets.js';
 import type { Notifier } from '../../../server/types.js';
-import { scriptedProvider } from '../../kit/provider.js';
+import { type ScriptedProvider, scriptedProvider } from '../../kit/provider.js';
 
 const LIFE = 60_000;
+/** The default. */
+const HEARTBEAT = 15_000;
 
 let notifier: Notifier;
+let provider: ScriptedProvider;
 let faults: ReturnType<typeof createFaultyLog>['faults'];
 let errors: unknown[];
 /** What the application is asked, and answers. */
@@ -45,6 +48,7 @@ const adapter: Partial<ProviderAdapter> = {
 function start(hosted = true): void {
   const made = createFaultyLog(() => createMemoryLog());
   faults = made.faults;
+  provider = scriptedProvider(adapter);
   notifier = createNotifier({
     user: () => 'ann',
     session: () => 'tab',
@@ -54,7 +58,7 @@ function start(hosted = true): void {
     env: { NOTIFY_LISTEN_SECRET: 'a-secret-that-is-long-enough' },
     logger: () => {},
     onError: (error) => errors.push(error),
-    ...(hosted && { adapter: scriptedProvider(adapter).adapter }),
+    ...(hosted && { adapter: provider.adapter }),
   });
 }
 
@@ -311,6 +315,14 @@ describe('a provider’s standard client sends a form', () => {
     may = () => true;
     meanwhile = () => notifier.revoke('ann');
     expect((await form('socket=1&channel=Order/2')).status).toBe(503);
+  });
+
+  test('is asked about again within the life of a grant, and what is refused then is ended at the provider', async () => {
+    expect((await form('socket=1&channel=Order%2F1')).status).toBe(200);
+    may = () => false;
+    await vi.advanceTimersByTimeAsync(LIFE + HEARTBEAT);
+    const { user } = await own();
+    expect(provider.revoked).toEqual([[[user], ['Order/1']]]);
   });
 });
 

@@ -62,6 +62,8 @@ export function prepare(
   let { connectionId } = publisher;
   const kept = messages.map((message, index): WireMessage => {
     const { connectionKey, id: _, name, extras, clientId: said, ...rest } = message;
+    // An update or a delete of another message must not look like a message of its own.
+    if (message.action) throw new AblyError(40000, 'the emulator serves no updates and deletes of messages');
     if (extras !== undefined && (typeof extras !== 'object' || Array.isArray(extras)))
       throw new AblyError(40032, 'extras must be an object');
     let sender = caller.clientId;

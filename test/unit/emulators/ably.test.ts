@@ -394,6 +394,8 @@ describe('publishing', () => {
     expect(codeOf(() => prepare([{ name: 'n', data: 'x'.repeat(messageSize) }], publisher()))).toBe(40009);
     expect(codeOf(() => prepare([{ data: 7 }], publisher()))).toBe(40013);
     expect(codeOf(() => prepare([{ extras: 'x' }], publisher()))).toBe(40032);
+    expect(codeOf(() => prepare([{ action: 1, serial: 'x' }], publisher()))).toBe(40000);
+    expect(codeOf(() => prepare([{ action: 0 }], publisher()))).toBe(0);
     const fast = app.channel('fast');
     const send = () => publish(fast, [{ data: 'x' }], { ...publisher(), base: String(Math.random()) }, () => {});
     for (let sent = 0; sent < channelRate; sent++) send();

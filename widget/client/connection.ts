@@ -153,7 +153,7 @@ export function createConnection(
         core.changed();
       },
       again() {
-        distrusted ||= held === current;
+        distrusted = true;
         core.changed();
       },
       down: (cause) => down(held, cause),

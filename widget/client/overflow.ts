@@ -56,7 +56,6 @@ export function overflow(sse: ClientAdapter, channels: readonly Channel[], host:
       heard = world.monotonic();
     },
     via() {},
-    again() {},
     event,
   });
   return {

@@ -157,9 +157,20 @@ describe('a link', () => {
     client.resume();
     await world.until(() => client.status().state === 'connected');
     await world.advance(200);
-    expect(provider.lines).toHaveLength(2);
+    expect(provider.lines.map(({ sets }) => sets.length)).toEqual([1, 1]);
     expect(log.reads.at(-1)?.channels['Order/42']).toBe('e1:10');
     expect(positions(seen)).toEqual(['e1:11']);
+  });
+
+  test('asks anew on reconnect(): other settings are another connection', async () => {
+    const bench = await page();
+    const { client, provider, server, world } = bench;
+    server.config.settings = { key: 'rotated' };
+    client.reconnect();
+    await world.until(() => provider.lines.length === 2 && !provider.lines[0]?.host.config.settings.key);
+    await world.advance(100);
+    expect(client.status()).toMatchObject({ state: 'connected', via: 'pusher', degraded: false });
+    expect([provider.lines[0]?.closed, provider.line.host.config.settings]).toEqual([true, { key: 'rotated' }]);
   });
 
   test('of another user: the former connection ends, and nothing of the former user goes to the new one', async () => {
@@ -212,7 +223,7 @@ describe('reads', () => {
     const hello = { type: 'hello', protocol: 1, epoch: 'e1', user: 'user-ann', heartbeat: 15_000, spread: 0 };
     log.insteadOfReads.push(() => Response.json({ events: [hello] }));
     client.listen(order, { '*': recorder() }, { loadedAt: world.now() });
-    await world.until(() => client.status().state === 'connected');
+    await world.until(() => client.status().state === 'connected', 45_000);
     expect(log.reads).toHaveLength(2);
   });
 
@@ -314,7 +325,7 @@ describe('reads', () => {
     const { log, world, lifecycle, seen } = bench;
     lifecycle.hide();
     log.append(order);
-    await world.advance(300_000);
+    await world.advance(120_000);
     log.notify(marker);
     await world.advance(100);
     lifecycle.show();
@@ -429,8 +440,7 @@ describe('positions', () => {
     log.epoch = server.config.epoch = 'e2';
     log.append(order, 'lost');
     log.notify(marker);
-    await world.until(() => log.reads.length === 2);
-    await world.advance(1_500);
+    await world.advance(2_500);
     expect(log.reads[1]?.channels['Order/42']).toBe('e1:10');
     expect(seen.map(({ reason }) => reason)).toEqual(['resync']);
     provider.line.missed();
@@ -478,6 +488,18 @@ describe('positions', () => {
     // One for the messages, and one for what the first one brought.
     expect(log.reads.length).toBeLessThanOrEqual(3);
     expect(log.reads.length).toBeGreaterThan(1);
+  });
+
+  test('what a read covered is not remembered any more', async () => {
+    const bench = await page();
+    const { log, world, provider } = bench;
+    for (let times = 0; times < 600; times++) log.notify(order);
+    provider.line.missed();
+    await world.advance(3_000);
+    expect(log.reads).toHaveLength(2);
+    for (let times = 0; times < 600; times++) log.notify(order);
+    await world.advance(3_000);
+    expect(log.reads).toHaveLength(2);
   });
 
   test('no message can put the reads off', async () => {
@@ -570,6 +592,20 @@ describe('the set changes', () => {
     expect(client.status().state).toBe('connected');
   });
 
+  test('what the provider says of a former set is not of this one', async () => {
+    const bench = await page();
+    const { client, provider, world, log, recorder } = bench;
+    provider.attaches = false;
+    client.listen(other, { '*': recorder() }, { loadedAt: world.now() });
+    await world.until(() => provider.line.sets.length === 2);
+    provider.line.host.attached(provider.line.sets[0] as never);
+    await world.advance(1_500);
+    expect(log.reads).toHaveLength(1);
+    provider.line.attach();
+    await world.advance(10);
+    expect(log.reads).toHaveLength(2);
+  });
+
   test('a set that the provider does not take goes over the built-in SSE; the former link stays until then', async () => {
     const bench = await page();
     const { client, provider, world, log, seen, recorder } = bench;
@@ -644,24 +680,29 @@ describe('the provider is down', () => {
     const bench = await page();
     const { provider, world, log, server, seen } = bench;
     world.chance = 0.999;
-    log.insteadOfReads.push(() =>
+    const answer = () =>
       Response.json({
         events: [
           { type: 'hello', protocol: 1, epoch: 'e1', user: 'user-ann', heartbeat: 15_000, spread: 20_000 },
           { type: 'ready', position: 'e1:10', known: 400_000, latest: {} },
         ],
-      }),
-    );
+      });
+    log.insteadOfReads.push(answer, answer);
     provider.line.missed();
     await world.advance(2_000);
+    provider.line.missed();
+    await world.advance(20_000);
+    expect(log.reads).toHaveLength(2);
+    await world.advance(1_200);
+    expect(log.reads).toHaveLength(3);
     provider.line.down();
     provider.line.attach();
     log.epoch = server.config.epoch = 'e2';
     // The read after a loss that hits all pages is spread too: a random part of the window and of a second.
     await world.advance(20_000);
-    expect(log.reads).toHaveLength(2);
-    await world.advance(1_200);
     expect(log.reads).toHaveLength(3);
+    await world.advance(1_200);
+    expect(log.reads).toHaveLength(4);
     await world.advance(1_000);
     expect(seen).toHaveLength(1);
   });
@@ -686,6 +727,55 @@ describe('the provider is down', () => {
     expect(seen.at(-1)?.notification?.action).toBe('after');
     // What the provider brings now is not this link's.
     expect(provider.line.closed).toBe(false);
+  });
+
+  test('for 5 s, whatever it says again meanwhile', async () => {
+    const bench = await page();
+    const { client, provider, world } = bench;
+    for (let times = 0; times < 5; times++) {
+      provider.line.down();
+      await world.advance(1_100);
+    }
+    expect(client.status().via).toBe('sse');
+  });
+
+  test('a stream that took over is watched, as any other', async () => {
+    const bench = await page();
+    const { provider, world, server } = bench;
+    provider.line.down('limit');
+    await world.until(() => server.streams.length === 1);
+    await world.advance(60_000);
+    expect(server.streams.length).toBeGreaterThan(1);
+  });
+
+  test('what it brings while the page is on a stream is not of that stream, whose order it would break', async () => {
+    const bench = await page();
+    const { provider, world, log, seen } = bench;
+    provider.line.down();
+    await world.advance(6_000);
+    provider.line.attach();
+    provider.line.message({ ...order, action: 'late', changedDate: 1, position: 'e1:13' });
+    log.append(order, 'first');
+    await world.advance(200);
+    expect(seen.map(({ notification }) => notification?.action)).toEqual(['first']);
+  });
+
+  test('what the stream brought is not repeated on the way back', async () => {
+    const bench = await page();
+    const { provider, world, log, seen, server, client } = bench;
+    provider.line.down();
+    await world.advance(6_000);
+    const [stream] = server.live();
+    // Without an id: no base moves.
+    const { notification } = log.notify(order, 'once', { position: 'e1:11' });
+    stream?.send({ type: 'notification', notification: { ...notification, position: 'e1:12', action: 'twice' } });
+    log.entries.push({ notification: { ...notification, position: 'e1:12', action: 'twice' }, at: world.now() });
+    await world.advance(200);
+    provider.line.attach();
+    await world.until(() => client.status().via === 'pusher');
+    expect(log.reads.at(-1)?.channels['Order/42']).toBe('e1:11');
+    await world.advance(2_000);
+    expect(seen.reduce((sum, { merged }) => sum + merged, 0)).toBe(2);
   });
 
   test('refused while it carried: a stream at once', async () => {
@@ -747,6 +837,8 @@ describe('the provider is down', () => {
     await world.settle();
     expect(client.status()).toMatchObject({ state: 'connected', via: 'sse' });
     log.append(order);
+    // It proves itself, so that nothing but the link itself asks for another one.
+    server.live()[0]?.send({ type: 'heartbeat', position: 'e1:11', spread: 0 });
     await world.advance(200);
     expect(positions(seen)).toEqual(['e1:11']);
     await world.until(() => client.status().via === 'pusher', 20_000);
@@ -829,6 +921,25 @@ describe('more channels than the provider holds', () => {
     }
   });
 
+  test('a link that ended before its overflow was loaded opens no stream', async () => {
+    const { client, provider, world, server, recorder } = createHostedBench({}, 1);
+    const { connect } = provider;
+    provider.connect = (host) => {
+      const made = connect(host);
+      return {
+        ...made,
+        update(set) {
+          made.update(set);
+          queueMicrotask(() => client.close());
+        },
+      };
+    };
+    client.listen(order, { '*': recorder() }, { loadedAt: world.now() });
+    client.listen(other, { '*': recorder() }, { loadedAt: world.now() });
+    await world.advance(1_000);
+    expect([provider.line.closed, server.streams.length, world.timers]).toEqual([true, 0, 0]);
+  });
+
   test('while the provider is down, one stream carries all', async () => {
     const bench = await page([order], {}, 1);
     const { world, provider, server, client } = bench;
@@ -861,11 +972,18 @@ describe('the server has another adapter than before', () => {
   test('nodes that disagree for a minute are not asked in a loop', async () => {
     const bench = await page();
     const { world, server } = bench;
-    const { config } = server;
-    let turn = 0;
-    Object.defineProperty(config, 'provider', { get: () => (++turn % 2 ? 'sse' : 'pusher') });
+    const { network } = world;
+    // Whoever is asked for the configuration names the other adapter than every stream and read.
+    let answered = 'pusher';
+    world.network = (input, init) => {
+      if (init?.body === undefined) answered = answered === 'pusher' ? 'sse' : 'pusher';
+      server.config.provider = init?.body === undefined ? answered : answered === 'pusher' ? 'sse' : 'pusher';
+      return network(input, init);
+    };
     const before = server.requests.length;
-    await world.advance(60_000);
-    expect(server.requests.length - before).toBeLessThan(30);
+    await world.advance(180_000);
+    const asked = server.requests.slice(before).filter(({ route }) => route === 'config').length;
+    expect(asked).toBeGreaterThan(2);
+    expect(asked).toBeLessThan(20);
   });
 });

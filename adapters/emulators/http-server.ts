@@ -8,6 +8,9 @@ import type { Duplex } from 'node:stream';
 import type { EmulatorWorld } from './emulator.js';
 import type { FaultControl } from './faults.js';
 
+/** An emulated token holds its whole capability (200 channels with long names), and a WebSocket brings it in its address. */
+const MAX_HEADER_BYTES = 262_144;
+
 export interface HttpRequest {
   readonly method: string;
   /** As it was sent: still escaped, without the query. */
@@ -77,7 +80,7 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   const sockets = new Set<Socket>();
   let port = options.port;
   let requests = 0;
-  const server = createServer((request, response) => {
+  const server = createServer({ maxHeaderSize: MAX_HEADER_BYTES }, (request, response) => {
     answer(request, response).catch(() => request.socket.destroy());
   });
   server.on('upgrade', (request, socket, head) => {

@@ -1,4 +1,5 @@
 /** `notify-listen/emulators`: local servers that speak the providers' protocols, for development and tests. */
+export type { AblyLimits } from './ably/rates.js';
 export { type AblyEmulator, type AblyEmulatorOptions, startAblyEmulator } from './ably/start.js';
 export type {
   Emulator,

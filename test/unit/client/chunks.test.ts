@@ -1,6 +1,7 @@
 /** What is loaded only when it is needed may fail to load: nothing is lost by it. */
 import { afterEach, expect, test, vi } from 'vitest';
 import { createBench } from '../../kit/client.js';
+import { createHostedBench } from '../../kit/hosted.js';
 
 vi.mock('../../../widget/client/own.js', () => {
   throw new TypeError('Failed to fetch dynamically imported module');
@@ -9,6 +10,19 @@ let chunks = 0;
 vi.mock('../../../adapters/sse/long-poll.js', async (original) => {
   chunks += 1;
   if (chunks === 1) throw new TypeError('Failed to fetch dynamically imported module');
+  return original();
+});
+
+let links = 0;
+vi.mock('../../../widget/client/hosted.js', async (original) => {
+  links += 1;
+  if (links === 1) throw new TypeError('Failed to fetch dynamically imported module');
+  return original();
+});
+let overflows = 0;
+vi.mock('../../../widget/client/overflow.js', async (original) => {
+  overflows += 1;
+  if (overflows === 1) throw new TypeError('Failed to fetch dynamically imported module');
   return original();
 });
 
@@ -54,5 +68,45 @@ test('long polls that cannot be loaded are a failed link: visible, and tried aga
   expect(client.status().error?.code).toBe('network');
   await world.until(() => client.status().state === 'connected');
   expect(client.status()).toMatchObject({ via: 'poll' });
+  client.close();
+});
+
+test('an application on server-sent events never loads what is for providers, though it names some', async () => {
+  for (const named of [false, true]) {
+    const { world, client, server, recorder } = named ? createHostedBench() : createBench();
+    server.config.provider = 'sse';
+    server.accepts = !named;
+    client.listen(order, { updated: recorder() }, { loadedAt: world.now() });
+    await world.until(() => client.status().state === 'connected');
+    await world.advance(120_000);
+    client.close();
+    expect([links, overflows]).toEqual([0, 0]);
+  }
+});
+
+test('without the links of providers the page is on server-sent events, says why, and tries again', async () => {
+  const { world, client, server, provider, recorder, errors } = createHostedBench();
+  server.grantLife = 60_000;
+  client.listen(order, { updated: recorder() }, { loadedAt: world.now() });
+  await world.until(() => client.status().state === 'connected');
+  expect(client.status()).toMatchObject({ via: 'sse', degraded: true });
+  expect([links, provider.lines.length]).toEqual([1, 0]);
+  expect(errors).toHaveLength(1);
+  await world.until(() => client.status().via === 'pusher');
+  expect(client.status().degraded).toBe(false);
+  expect([links, overflows]).toEqual([2, 0]);
+  client.close();
+});
+
+test('a page that listens to more than the provider holds does not stay without the rest', async () => {
+  const { world, client, server, recorder, log } = createHostedBench({}, 1);
+  const seen = recorder();
+  client.listen({ entity: 'Order', id: '7' }, { updated: recorder() }, { loadedAt: world.now() });
+  client.listen(order, { updated: seen }, { loadedAt: world.now() });
+  await world.until(() => overflows === 2 && server.live().length === 1);
+  expect(client.status()).toMatchObject({ state: 'connected', via: 'pusher' });
+  log.append({ entity: 'Order', id: '42' });
+  await world.advance(1_200);
+  expect(seen.runs).toHaveLength(1);
   client.close();
 });

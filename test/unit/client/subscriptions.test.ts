@@ -678,6 +678,64 @@ describe('resync', () => {
   });
 });
 
+describe('a notification that cannot be read', () => {
+  const wire = { entity: 'Order', id: '42', action: 'updated', position: 'e1:11', changedDate: 1 };
+
+  test.each([
+    ['entity', 5],
+    ['entity', ''],
+    ['action', ['updated']],
+    ['action', undefined],
+    ['position', 11],
+    ['position', 'eleven'],
+    ['position', undefined],
+    ['id', 42],
+    ['id', ''],
+    ['changedDate', { day: 1 }],
+    ['spread', 'soon'],
+    ['spread', null],
+    ['except', 'ann'],
+    ['except', [1]],
+  ])('is not missed in silence: one resync, and the link goes on (%s: %j)', async (key, value) => {
+    const bench = createBench();
+    const { server, world, client, errors } = bench;
+    const [seen, other] = [bench.recorder(), bench.recorder()];
+    await listen(bench, order, { updated: seen });
+    await listen(bench, { entity: 'Report', id: 1 }, { '*': other });
+    const data = JSON.stringify({ ...wire, [key]: value });
+    server.live()[0]?.write(`id: e1:11\nevent: notification\ndata: ${data}\n\n`);
+    await world.advance(1_200);
+    // Nobody knows whom it concerned.
+    expect(seen.runs.map(({ reason }) => reason)).toEqual(['resync']);
+    expect(other.runs.map(({ reason }) => reason)).toEqual(['resync']);
+    const [stream] = server.live();
+    stream?.notify({ id: '42', position: 'e1:12' });
+    await world.advance(1_200);
+    expect(seen.runs.map(({ reason }) => reason)).toEqual(['resync', 'notification']);
+    expect([other.runs.length, server.streams.indexOf(stream as never), client.status().state, errors]).toEqual([
+      1,
+      server.streams.length - 1,
+      'connected',
+      [],
+    ]);
+  });
+
+  test('is a reason to refresh for a listener that attaches after it, too', async () => {
+    const bench = createBench();
+    const { server, world, recorder } = bench;
+    await listen(bench, order, { updated: recorder() });
+    await world.advance(5_000);
+    const loadedAt = world.now();
+    await world.advance(1_000);
+    server.live()[0]?.write('id: e1:11\nevent: notification\ndata: {"entity":"Order"}\n\n');
+    await world.advance(1_000);
+    const late = recorder();
+    await listen(bench, order, { updated: late }, { loadedAt });
+    await world.advance(500);
+    expect(late.runs.map(({ reason }) => reason)).toEqual(['load']);
+  });
+});
+
 test('property: the positions that are asked for never go back within an epoch, whatever the server sends', async () => {
   await fc.assert(
     fc.asyncProperty(

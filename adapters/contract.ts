@@ -197,10 +197,13 @@ export interface ClientAdapter {
 /** One attempt at being connected. */
 export interface Link {
   /**
-   * Whether a notification is news to this channel. Only on a link that keeps no order across channels, which then
-   * remembers what it saw above the position up to which all was received. Without it, news is what is after the newest.
+   * Whether a notification is news to this channel. Only on a link that keeps no order across channels, or that takes over
+   * from such a one: it remembers what was seen above the position up to which all was received. Without it, news is
+   * what is after the newest.
    */
   sees?(read: { readonly position: Position | undefined }, position: Position): boolean;
+  /** Once ready, it may say nothing for any time, and ends by itself when it carries nothing: no watchdog ends it. */
+  readonly quiet?: boolean;
   /** Ends the link. No event and no `down` comes after it. Closing twice is allowed. */
   close(): void;
 }

@@ -289,7 +289,7 @@ export function createConnection(
       // At a provider silence means nothing: such a link ends itself.
       if (
         held &&
-        !(held.ready && held.link?.sees) &&
+        !(held.ready && held.link?.quiet) &&
         now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0)
       )
         down(held);

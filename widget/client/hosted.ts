@@ -206,7 +206,8 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     }
 
     const link: Link & Member = {
-      ...(!instead && { sees }),
+      sees,
+      quiet: !instead,
       close() {
         stopTurn();
         stopRead();
@@ -223,9 +224,7 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
         else if (began) link.ask(core.spread);
         else void read();
       },
-      event(event) {
-        if (!instead) host.event(event);
-      },
+      event: host.event,
       ask(within) {
         if (!asked && !reading) readIn(world.random() * (PAUSE + Math.min(within, CHECK)));
         asked = true;

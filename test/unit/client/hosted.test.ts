@@ -748,16 +748,22 @@ describe('the provider is down', () => {
     expect(server.streams.length).toBeGreaterThan(1);
   });
 
-  test('what it brings while the page is on a stream is not of that stream, whose order it would break', async () => {
+  test('what it brought before is not repeated by the stream; what it brings meanwhile counts once', async () => {
     const bench = await page();
     const { provider, world, log, seen } = bench;
+    log.notify(order, 'before');
+    await world.advance(1_200);
     provider.line.down();
     await world.advance(6_000);
     provider.line.attach();
-    provider.line.message({ ...order, action: 'late', changedDate: 1, position: 'e1:13' });
-    log.append(order, 'first');
-    await world.advance(200);
-    expect(seen.map(({ notification }) => notification?.action)).toEqual(['first']);
+    // Ahead of the stream, which keeps its own order all the same.
+    provider.line.message({ ...order, action: 'early', changedDate: 1, position: 'e1:13' });
+    await world.advance(1_200);
+    log.append(order, 'next');
+    await world.advance(1_200);
+    log.append(order, 'early');
+    await world.advance(1_200);
+    expect(seen.map(({ notification }) => notification?.action)).toEqual(['before', 'early', 'next']);
   });
 
   test('what the stream brought is not repeated on the way back', async () => {

@@ -87,7 +87,7 @@ export interface Entry {
 
 export interface ScriptedLog {
   readonly entries: Entry[];
-  /** Up to which entry the node that answers has tailed; a node that lags knows less. Default: all. */
+  /** How many entries the node that answers has tailed: one that lags knows less. Default: all. */
   tail: number;
   /** Positions of another epoch than this are answered by `resync`. */
   epoch: string;
@@ -126,14 +126,21 @@ export function createHostedBench(options: ListenClientOptions = {}, channels?: 
   const provider = createScriptedProvider('pusher', channels);
   const bench = createBench({ adapters: [provider], ...options });
   const { server, world } = bench;
-  const streams = new Set<{ stream: ServerStream; request: StreamRequest }>();
+  const streams: { readonly stream: ServerStream; readonly request: StreamRequest; sent: number }[] = [];
+  let tail = Number.POSITIVE_INFINITY;
   let waiting: (() => void)[] = [];
   server.config.provider = 'pusher';
   server.accepts = false;
 
   const log: ScriptedLog = {
     entries: [],
-    tail: Number.POSITIVE_INFINITY,
+    get tail() {
+      return tail;
+    },
+    set tail(next) {
+      tail = next;
+      push();
+    },
     epoch: 'e1',
     reads: [],
     insteadOfReads: [],
@@ -155,10 +162,7 @@ export function createHostedBench(options: ListenClientOptions = {}, channels?: 
       };
       const entry = { notification, at: world.now() };
       log.entries.push(entry);
-      for (const { stream, request } of streams) {
-        const heard = rendering(entry, request);
-        if (!stream.closed && heard) stream.send({ type: 'notification', notification: heard }, notification.position);
-      }
+      push();
       return entry;
     },
     carry(entry, only) {
@@ -175,6 +179,17 @@ export function createHostedBench(options: ListenClientOptions = {}, channels?: 
       return entry;
     },
   };
+
+  /** Streams are sent what their node has tailed by now. */
+  function push(): void {
+    for (const open of streams)
+      for (; open.sent < Math.min(tail, log.entries.length); open.sent++) {
+        const entry = log.entries[open.sent] as Entry;
+        const notification = rendering(entry, open.request);
+        const { position } = entry.notification;
+        if (!open.stream.closed && notification) open.stream.send({ type: 'notification', notification }, position);
+      }
+  }
 
   /** The one rendering that a reader of these channels gets. */
   function rendering(entry: Entry, { channels: covered }: StreamRequest): WireNotification | undefined {
@@ -237,7 +252,7 @@ export function createHostedBench(options: ListenClientOptions = {}, channels?: 
     const stream = server.streams[count];
     if (stream) {
       for (const event of opening(body)) stream.send(event, event.type === 'ready' ? event.position : undefined);
-      streams.add({ stream, request: body });
+      streams.push({ stream, request: body, sent: Math.min(tail, log.entries.length) });
     }
     return response;
   };

@@ -26,7 +26,7 @@ export function StatusLight(): ReactNode {
     if (live) tellStage('live');
   }, [live]);
   const reason = status.state === 'connected' ? undefined : REASONS[status.error?.code ?? ''];
-  const words = status.degraded && status.state === 'connected' ? 'Live, unproved' : WORDS[status.state];
+  const words = status.degraded && status.state === 'connected' ? 'Degraded' : WORDS[status.state];
   return (
     <span className={`light light-${status.degraded ? 'degraded' : status.state}`} title={reason ?? titleOf(status)}>
       <span className="lamp" aria-hidden="true" />

@@ -33,7 +33,7 @@ export function normaliseActions(actions: Actions, registries: Registries): Row[
       .filter((each) => typeof each !== 'function' && !find(each, registries))
       .map((each) => JSON.stringify(each));
     let flaw: string | undefined;
-    if (normal.on.length === 0 || !normal.on.every((action) => action && typeof action === 'string'))
+    if (!normal.on.length || !normal.on.every((action) => action && typeof action === 'string'))
       flaw = DEV ? 'on: name an action, or "*" for all' : 'on';
     else if (normal.run.length === 0) flaw = DEV ? 'run: give a function or the name of a registered callback' : 'run';
     else if (unknown) flaw = DEV ? `run: no callback ${unknown}; register it in "callbacks"` : unknown;

@@ -11,7 +11,7 @@ import { limited } from '../../adapters/limit.js';
 import type { ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
 import { createAccess } from './access.js';
 import { createRetry } from './backoff.js';
-import { type Adapters, createConnection } from './connection.js';
+import { createConnection } from './connection.js';
 import { type Core, isSettling, trim } from './core.js';
 import { DEV } from './dev.js';
 import { guard } from './guard.js';
@@ -19,6 +19,7 @@ import { createRequest, readJson } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
 import { createListener, type Listener } from './listener.js';
 import { readObject } from './object.js';
+import type { Adapters } from './opener.js';
 import { createStatus, describe } from './status.js';
 import { createSubscription, forgetAll, hintsFor, newCursor, type Subscription } from './subscriptions.js';
 import { createTimer } from './timer.js';
@@ -61,7 +62,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   const core: Core = {
     world,
     options,
-    started: world.clock() - pageAge(world, options.world?.now !== undefined),
+    started: world.clock() - pageAge(world, !!options.world?.now),
     visible: lifecycle.visible,
     report,
     subs,

@@ -2,16 +2,15 @@
  * The connection: one current link and at most one opening link beside it, their watchdog, waits and ends. It knows
  * nothing of listeners; what a link carries goes to `deliver`. States and races are in docs/client.md.
  */
-import type { ClientAdapter, Interest, Link, LinkHost, Via } from '../../adapters/contract.js';
+import type { Interest, Link, LinkHost, Via } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import type { Position } from '../../adapters/position.js';
 import type { ConfigAnswer, HelloEvent, ServerEvent } from '../../adapters/protocol.js';
-import type { ProviderClientAdapter } from '../../adapters/provider.js';
 import { createRetry, type Retry } from './backoff.js';
 import { type Core, isSettling } from './core.js';
 import { deliver } from './delivery.js';
 import { DEV } from './dev.js';
-import type { Hosted } from './hosted.js';
+import { type Adapters, createOpener } from './opener.js';
 import { readFrom, type Subscription } from './subscriptions.js';
 import { createTimer } from './timer.js';
 
@@ -40,13 +39,11 @@ export interface Live {
   /** When anything came last, on the clock of the world. */
   heard: number;
   heartbeat: number;
+  /** How it says that events come; until then, the adapter that the server is configured for. */
   via: Via;
   ready?: true;
   ended?: true;
 }
-
-/** The first one is the fallback, which needs nothing but our own server: the built-in SSE. */
-export type Adapters = readonly [ClientAdapter, ...(ClientAdapter | ProviderClientAdapter)[]];
 
 export interface Connection {
   current(): Live | undefined;
@@ -77,9 +74,7 @@ export function createConnection(
 ): Connection {
   const { world } = core;
   const retry = createRetry(core, core.changed);
-  const [fallback] = adapters;
-  /** Makes the links of a provider: they share one connection. */
-  let hosted: Hosted | undefined;
+  const [openLink, closeShared] = createOpener(core, adapters);
   let current: Live | undefined;
   let opening: Live | undefined;
   let distrusted = false;
@@ -87,8 +82,6 @@ export function createConnection(
   let tried = false;
   /** How far the clock of the world was ahead of the monotonic one. */
   let ahead = world.clock() - world.monotonic();
-  /** The adapter that was missed last, so that it is reported once. */
-  let missed: string | undefined;
 
   const [lookIn, stopLooking] = createTimer(world, look);
   /** Looks for another node. */
@@ -126,7 +119,6 @@ export function createConnection(
       channels: Object.fromEntries([...covers].map(([channel, sub]) => [channel, readFrom(sub)])),
       own: core.own.position ?? null,
     });
-    const adapter = adapterFor(config.provider);
     const held: Live = {
       covers,
       interest: interest(),
@@ -134,7 +126,7 @@ export function createConnection(
       key,
       heard: world.clock(),
       heartbeat: config.heartbeat,
-      via: adapter.name,
+      via: config.provider,
     };
     opening = held;
     look();
@@ -158,40 +150,7 @@ export function createConnection(
       },
       down: (cause) => down(held, cause),
     };
-    const start = (opener: Pick<Hosted, 'open'>): void => {
-      if (held.ended) return;
-      const link = opener.open(interest(), host, adapter as ProviderClientAdapter);
-      // An adapter may have ended it, or the host everything, from inside `open`.
-      if (held.ended) link.close();
-      else held.link = link;
-    };
-    if ('open' in adapter) {
-      hosted?.close();
-      start(adapter);
-    } else
-      import('./hosted.js')
-        .then((chunk) => {
-          hosted ??= chunk.hosted(fallback, core);
-          start(hosted);
-        })
-        // Without its chunk this link is one of the fallback; the next one tries again.
-        .catch((error) => {
-          core.report(error);
-          start(fallback);
-        });
-  }
-
-  function adapterFor(provider: string): Adapters[number] {
-    const named = adapters.find(({ name }) => name === provider);
-    if (!named && missed !== provider) {
-      missed = provider;
-      const help = DEV
-        ? `the server is configured for "${provider}", which this page does not have; it uses ${fallback.name}. Add it: ` +
-          `import { ${provider} } from 'notify-listen/adapters/${provider}/client', adapters: [${provider}()]`
-        : `no adapter ${provider}`;
-      core.report(new ListenError('configuration', help));
-    }
-    return named ?? fallback;
+    openLink(held, host);
   }
 
   function heard(held: Live, event: ServerEvent, id: Position | undefined): void {
@@ -317,7 +276,7 @@ export function createConnection(
       stopLeaving();
       if (opening) end(opening);
       if (current) end(current);
-      hosted?.close();
+      closeShared();
       trust();
       tried = false;
     },

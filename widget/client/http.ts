@@ -38,9 +38,8 @@ export function createRequest(options: ListenClientOptions, url: string, world: 
         `notify-listen: ${base}/${route} answered 404. Are the routes mounted there, and does the development server pass them on?`,
       );
     }
-    const seconds = Number(response.headers.get('retry-after'));
     throw new ListenError(code ?? 'protocol', message ?? `${base}/${route}: status ${response.status}`, {
-      retryAfter: seconds * 1_000 || undefined,
+      retryAfter: Number(response.headers.get('retry-after')) * 1_000 || undefined,
     });
   };
 }

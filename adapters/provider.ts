@@ -147,14 +147,17 @@ export interface ProviderHost {
   /** Sends `{ connection, grants, channels }` to `/auth` and resolves with the answer's `details` and `renewIn`. Rejects with a `ListenError`. */
   authorise(connection: string, interest: ProviderInterest): Promise<ProviderAuthorised>;
   /**
-   * Everything of this set, which must be the newest, is subscribed: from now on its hints come. Told again after every
-   * reconnect and every repeated subscription, since what came in between is lost.
+   * Everything of this set (the very object that `update` was given; a former one is ignored) is subscribed: from now on its
+   * hints come. Told again after every reconnect and every repeated subscription, since what came in between is lost.
    */
   attached(interest: ProviderInterest): void;
   /** Hints may have been lost, although the connection stands (a loss flag, a suspended channel). */
   missed(): void;
   /** A message as it came: text, or what the vendor's client made of it. */
   message(data: unknown): void;
-  /** Nothing is carried any more until `attached` is told again. `network`: cut, and being tried again; else refused. */
+  /**
+   * Nothing is carried any more until `attached` is told again. `network`: cut, and being tried again: the page waits 5 s.
+   * Else refused: the page is on the built-in SSE at once, and the application is told the error, once until `attached`.
+   */
   down(error: ListenError): void;
 }

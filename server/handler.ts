@@ -18,6 +18,7 @@ import {
   checkProtocol,
   type HandlerOptions,
   JSON_HEADERS,
+  providerNow,
   type RouteAnswer,
   type RouteRequest,
   readJson,
@@ -62,7 +63,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     return {
       protocol: PROTOCOL_VERSION,
       epoch: epochOf(history.top),
-      provider: settings.provider,
+      provider: providerNow(options),
       settings: hosted?.adapter.publicSettings ?? {},
       ...who(identity),
       heartbeat,

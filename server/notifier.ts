@@ -28,6 +28,8 @@ const HEARTBEAT = 15_000;
 const ACCESS_TIMEOUT = 5_000;
 const HISTORY_CAP = 100_000;
 const NOTIFY_TIMEOUT = 2_000;
+/** A provider that has taken nothing for so long, in milliseconds, is not where pages should listen: above a few retries. */
+const STUCK = 20_000;
 /** Foreign origins that are told about, once each: anybody can send any number of them. */
 const MOST_FOREIGN = 20;
 /** How long the adapter of a provider may take to close, in milliseconds. */
@@ -139,7 +141,14 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     gate,
     limits,
     settings,
-    hosted: adapter && standing && { adapter, audience, standing },
+    hosted: adapter &&
+      standing && {
+        adapter,
+        audience,
+        standing,
+        carries: () => (relay?.metrics().stuck ?? 0) < STUCK,
+        reached: () => relay?.hasten(),
+      },
     grantLife,
     heartbeat,
     origins: options.origins ?? [],

@@ -26,6 +26,10 @@ export interface Hosted {
   readonly adapter: ProviderAdapter;
   /** Who may hear what at the provider. */
   readonly audience: Audience;
+  /** Whether it takes what it is given: else pages are told to listen to this server, which loses no time. */
+  carries(): boolean;
+  /** A page has reached the provider. */
+  reached(): void;
   /** What its standard clients were given. */
   readonly standing: Standing;
 }
@@ -70,6 +74,7 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
       if (!hosted) throw unavailable('This server has no hosted provider; ask /config again.');
       const identity = await access.identify(request.raw);
       assertHealthy();
+      hosted.reached();
       // Signing a thousand channels is work, as opening a stream is.
       gate.pass(identity.users[0]);
       const grants = judge.ownGrants(asked.grants, identity);

@@ -29,6 +29,8 @@ export interface Relay {
   deliver(logged: Logged): void;
   /** The log is another one, or went on without this node. */
   lost(start: LogWindow): void;
+  /** A page has reached the provider: if it takes what it is given again, nobody need wait for the next try. */
+  hasten(): void;
   metrics(): RelayMetrics;
   /** Brings out what it can within 2 s, leaves the rest to the next holder, and gives the lease back. Never rejects. */
   close(): Promise<void>;
@@ -203,6 +205,7 @@ export function createRelay(options: RelayOptions): Relay {
   return {
     deliver: (logged) => term?.work.take(logged),
     lost: (start) => term?.work.lost(start),
+    hasten: () => term?.work.hasten(),
     metrics: () => ({
       holds: holds(),
       waiting: term?.work.waiting ?? 0,

@@ -90,3 +90,8 @@ export async function readJson(request: RouteRequest, limit: number): Promise<Re
   checkProtocol((value as { protocol?: unknown }).protocol);
   return value as Record<string, unknown>;
 }
+
+/** Where pages shall listen now: at the provider, or here while it does not take what it is given. */
+export function providerNow({ hosted, settings }: Pick<HandlerOptions<never>, 'hosted' | 'settings'>): string {
+  return hosted && !hosted.carries() ? 'sse' : settings.provider;
+}

@@ -11,6 +11,7 @@ import {
   checkProtocol,
   type HandlerOptions,
   JSON_HEADERS,
+  providerNow,
   type RouteAnswer,
   type RouteRequest,
   readJson,
@@ -50,7 +51,6 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     collect,
     gate,
     limits,
-    settings: { provider },
     grantLife,
     heartbeat,
     now,
@@ -73,7 +73,13 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
           },
         }),
     };
-    const hello = { protocol: PROTOCOL_VERSION, epoch: epochOf(history.top), ...who(identity), provider, heartbeat };
+    const hello = {
+      protocol: PROTOCOL_VERSION,
+      epoch: epochOf(history.top),
+      ...who(identity),
+      provider: providerNow(options),
+      heartbeat,
+    };
     return streams.open(watched, { users: identity.users, own: identity.own, standard }, hello);
   }
 

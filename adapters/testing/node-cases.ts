@@ -19,6 +19,8 @@ export const nodeCases: readonly Case[] = [
       const page = open('ann');
       const watched = [await watch(page, ORDER), await watch(page, { entity: 'Order' })];
       await house.notify('shipped', ORDER);
+      // Else the second one may be merged into it.
+      await page.until(() => watched.every(({ runs }) => runs.length > 0), 'what this node was told');
       await nodesOf(stage).add();
       const late = open('bob');
       const later = await watch(late, ORDER);

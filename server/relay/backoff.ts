@@ -5,7 +5,7 @@ const LEAST = 50;
 const FIRST_CEILING = 300;
 const LAST_CEILING = 30_000;
 /** A provider that asks for more is asked again all the same: it may have been mended meanwhile. Milliseconds. */
-const MOST_ASKED = 3_600_000;
+export const MOST_ASKED = 3_600_000;
 
 /** @param attempt how often it has failed before. @param asked what the provider asks for at least, in milliseconds. */
 export function waitFor(attempt: number, random: () => number, asked = 0): number {

@@ -7,11 +7,13 @@ import type { Outgoing, ProviderAdapter, PublishOutcome } from '../../adapters/p
 import type { Audience } from '../audience.js';
 import { inTime } from '../in-time.js';
 import type { Backlog } from './backlog.js';
-import { waitFor } from './backoff.js';
+import { MOST_ASKED, waitFor } from './backoff.js';
 import { type Item, outgoing } from './items.js';
 
 /** Items of one call: an adapter makes of them what its provider takes at once. */
 const MOST_AT_ONCE = 100;
+/** Signs of life come with each page that connects: more of them in so many milliseconds say nothing new. */
+const HASTEN_EVERY = 1_000;
 /** How long one call may take before what became of it counts as in doubt, in milliseconds. Adapters give up earlier. */
 export const PATIENCE = 30_000;
 
@@ -34,6 +36,8 @@ export interface CarrierOptions {
 export interface Carrier {
   /** Something waits; it leaves with what comes in the same turn. */
   wake(): void;
+  /** The provider shows life: tries now what waits only for the jitter's sake, not before what the provider asked for. */
+  hasten(): void;
   /** For how many milliseconds nothing has been accepted although something waits; 0: all is well. */
   stuck(): number;
   /** Tries once more what waits, and resolves when nothing does or the provider did not take it. */
@@ -49,6 +53,9 @@ export function createCarrier(options: CarrierOptions): Carrier {
   const blocked = new Map<Channel, { readonly until: number; readonly attempt: number }>();
   /** Nothing at all is tried before this. */
   let pausedUntil = 0;
+  /** Nor before this, which the provider itself has asked for. */
+  let askedUntil = 0;
+  let hastenedAt = Number.NEGATIVE_INFINITY;
   let attempt = 0;
   let troubledSince: number | undefined;
   let soon: NodeJS.Immediate | undefined;
@@ -111,6 +118,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
       troubledSince = undefined;
       if (since !== undefined && later.length === 0) onRecovered(monotonic() - since);
     }
+    if (asked > 0) askedUntil = monotonic() + Math.min(asked, MOST_ASKED);
     const paused = later.length > 0 && hold(later, asked, accepted === 0, rejected);
     if (later.length > 0) onLater(first);
     onSettled(accepted);
@@ -171,6 +179,14 @@ export function createCarrier(options: CarrierOptions): Carrier {
   return {
     wake() {
       soon ??= ended ? undefined : setImmediate(() => void run());
+    },
+    hasten() {
+      const now = monotonic();
+      if (troubledSince === undefined || busy || now < askedUntil || now - hastenedAt < HASTEN_EVERY) return;
+      hastenedAt = now;
+      pausedUntil = 0;
+      blocked.clear();
+      void run();
     },
     stuck: () => (troubledSince === undefined || backlog.size === 0 ? 0 : monotonic() - troubledSince),
     drain() {

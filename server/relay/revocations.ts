@@ -24,6 +24,8 @@ export interface RevocationsOptions {
   readonly monotonic: () => number;
   readonly random: () => number;
   readonly onFault: (error: unknown) => void;
+  /** The provider could not be told at once: the user's own pages need not wait for it. Told once for each right. */
+  readonly onFailing: (users: readonly string[], position: Position, below: Below) => void;
   /** The provider knows, or there is nothing left to tell it. */
   readonly onTold: (users: readonly string[], position: Position, below: Below) => void;
 }
@@ -50,7 +52,7 @@ interface Waiting {
 }
 
 export function createRevocations(options: RevocationsOptions): Revocations {
-  const { adapter, life, monotonic, random, onFault, onTold } = options;
+  const { adapter, life, monotonic, random, onFault, onFailing, onTold } = options;
   /** By user and channels; a newer one stands for an older one of the same. */
   const waiting = new Map<string, Waiting>();
   const running = new Map<Waiting, Promise<void>>();
@@ -85,6 +87,7 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     } catch (error) {
       if (ended) return;
       onFault(error);
+      if (one.attempt === 0) onFailing(one.users, one.position, one.below);
       if (monotonic() - one.since < life) {
         one.due = monotonic() + waitFor(one.attempt, random);
         one.attempt += 1;

@@ -46,6 +46,8 @@ export interface TermOptions {
 export interface Term {
   readonly waiting: number;
   stuck(): number;
+  /** The provider shows life. */
+  hasten(): void;
   /**
    * Begins after `checkpoint`, with what the history has since then; `lost`: since then something may be missing, so that
    * everybody reads. Takes what is tailed from the same turn on.
@@ -70,6 +72,7 @@ export function createTerm(options: TermOptions): Term {
 
   const revocations = createRevocations({
     ...options,
+    onFailing: (users, position, below) => put(checkOfUsers(users, position, below)),
     onTold(users, position, below) {
       // In the turn in which it leaves there: the checkpoint waits on.
       put(checkOfUsers(users, position, below));
@@ -102,6 +105,7 @@ export function createTerm(options: TermOptions): Term {
       return backlog.size + revocations.size;
     },
     stuck: carrier.stuck,
+    hasten: carrier.hasten,
     begin(value, later, top) {
       reached = top;
       checkpoint = createCheckpoint({

@@ -341,6 +341,24 @@ describe('what the routes tell of the provider', () => {
     expect(body.events[0]).toMatchObject({ type: 'hello', provider: 'scripted', spread: 0 });
   });
 
+  test('while it takes nothing, pages are told to listen here; when it does again, there', async () => {
+    const told = async (): Promise<unknown[]> => {
+      const request = { protocol: 1, wait: 'once', grants: [], channels: {}, own: null };
+      const { body } = await ask('POST', '/stream', JSON.stringify(request), 'application/json');
+      return [(await ask('GET', '/config', '', '')).body.provider, body.events[0].provider];
+    };
+    await vi.advanceTimersByTimeAsync(1_000);
+    provider.outcome = () => ({ kind: 'later', error: new Error('quota'), retryAfterMs: 60_000 });
+    await notifier.notify('updated', { entity: 'Order', id: 1 });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(await told()).toEqual(['scripted', 'scripted']);
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(await told()).toEqual(['sse', 'sse']);
+    provider.outcome = () => ({ kind: 'accepted' });
+    await vi.advanceTimersByTimeAsync(100_000);
+    expect(await told()).toEqual(['scripted', 'scripted']);
+  });
+
   test('the window of hello counts the pages at the provider', async () => {
     const statuses: number[] = [];
     for (let n = 0; n < 102; n++) statuses.push((await post({ connection: `c${n}`, grants: [], channels: [] })).status);

@@ -196,6 +196,37 @@ describe('what the provider does not take', () => {
     expect(shown(provider.accepted)).toEqual(['Order/1 updated of 1 @1', 'Order updated @1']);
   });
 
+  test('a page that reaches the provider hastens the next try, once a second, and never before the provider allows it', async () => {
+    const node = await settled();
+    provider.broken = new Error('down');
+    await append(note(1));
+    await pass(100_000);
+    const { length } = provider.calls;
+    node.relay.hasten();
+    node.relay.hasten();
+    await pass(0);
+    expect(provider.calls).toHaveLength(length + 1);
+    provider.broken = undefined;
+    await pass(1_000);
+    provider.outcome = () => later('slow down', 20_000);
+    node.relay.hasten();
+    await pass(0);
+    expect(provider.calls).toHaveLength(length + 2);
+    provider.outcome = () => ACCEPTED;
+    await pass(10_000);
+    node.relay.hasten();
+    await pass(0);
+    expect(provider.calls).toHaveLength(length + 2);
+    await pass(10_000);
+    node.relay.hasten();
+    await pass(0);
+    expect(shown(provider.accepted)).toEqual(['Order/1 updated of 1 @1', 'Order updated @1']);
+    await pass(1_000);
+    node.relay.hasten();
+    await pass(0);
+    expect(provider.calls).toHaveLength(length + 3);
+  });
+
   test('one channel that waits keeps its order and holds up no other', async () => {
     await settled();
     provider.outcome = ({ channels }) => (channels.includes('Order/1') ? later('this one', 60_000) : ACCEPTED);
@@ -530,13 +561,15 @@ describe('rights that end', () => {
     await append(revocation('ann', '1'), note(1));
     await pass(60_000);
     expect(provider.revoked.length).toBeGreaterThan(5);
-    expect(shown(provider.accepted)).toEqual(['Order/1 updated of 1 @2', 'Order updated @2']);
+    // The user's own pages read at once, whatever becomes of the provider.
+    const first = ['Order/1 updated of 1 @2', 'Order updated @2', '@user/ann check 0 @1'];
+    expect(shown(provider.accepted)).toEqual(first);
     expect(node.checkpoints.at(-1)).toMatch(/:0$/);
     expect(node.errors.filter((error) => error === provider.deaf).length).toBeLessThanOrEqual(3);
     expect(node.relay.metrics().waiting).toBe(1);
     provider.deaf = undefined;
     await pass(31_000);
-    expect(shown(provider.accepted).at(-1)).toBe('@user/ann check 0 @1');
+    expect(shown(provider.accepted)).toEqual([...first, '@user/ann check 0 @1']);
     expect(node.checkpoints.at(-1)).toMatch(/:2$/);
   });
 
@@ -548,7 +581,7 @@ describe('rights that end', () => {
     const tried = provider.revoked.length;
     await pass(100_000);
     expect(provider.revoked.length).toBe(tried);
-    expect(shown(provider.accepted)).toEqual(['@user/ann check 0 @1']);
+    expect(shown(provider.accepted)).toEqual(['@user/ann check 0 @1', '@user/ann check 0 @1']);
     expect(node.relay.metrics().waiting).toBe(0);
   });
 
@@ -562,7 +595,7 @@ describe('rights that end', () => {
     provider.revoked.length = 0;
     await pass(LEASE_LIFE + ASK_EVERY);
     expect(provider.revoked).toEqual([[['ann'], ['Order/1']]]);
-    expect(shown(provider.accepted)).toEqual(['@user/ann check 0 @1']);
+    expect(shown(provider.accepted)).toEqual(['@user/ann check 0 @1', '@user/ann check 0 @1']);
   });
 
   test('a department at once: some at a time, each told', async () => {

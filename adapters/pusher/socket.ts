@@ -87,16 +87,17 @@ const MEANING: Readonly<Record<number, string>> = {
   4001: 'it knows no application of this key: compare PUSHER_KEY and PUSHER_CLUSTER',
   4003: 'the application is disabled',
   4004: 'the connections of the account are used up',
-  4009: 'the connection was ended, or its user is not authorised',
+  4009: 'the connection was ended, or a signature is not taken: compare PUSHER_SECRET',
   4100: 'it is over its capacity',
 };
 
 /** What a close code means for the page. Nothing here is final: a quota, a key and an application can be mended. */
-function errorOf(code: number | undefined, message: string | undefined): ListenError {
+function errorOf(code: number | undefined, message: string | undefined, proven: boolean): ListenError {
   const text = `pusher: ${[code, (code !== undefined && MEANING[code]) || message].filter(Boolean).join(' ') || 'the connection was cut'}`;
   if (code === 4004 || code === 4100) return new ListenError('limit', text);
-  // 4009 is how our own revocation ends a socket, 42xx asks to connect again: both as after a cut.
-  const refused = code !== undefined && code >= 4000 && code < 4200 && code !== 4009;
+  // 4009 is how our own revocation ends a socket, 42xx asks to connect again: both as after a cut. On a socket of which
+  // Pusher has not taken a signature yet, 4009 means that it does not take any.
+  const refused = code !== undefined && code >= 4000 && code < 4200 && !(code === 4009 && proven);
   return new ListenError(refused ? 'unavailable' : 'network', text);
 }
 
@@ -110,6 +111,8 @@ export function openSocket(
   const signatures = new Map<string, string>();
   let user: UserSignature | undefined;
   let over = false;
+  /** A signature was taken. */
+  let proven = false;
   /** What was said last, for the sentence that tells why it ended. */
   let said: Told['data'];
 
@@ -171,7 +174,7 @@ export function openSocket(
     close();
     events.over(error);
   }
-  const cut = () => end(errorOf(said?.code ?? undefined, said?.message));
+  const cut = () => end(errorOf(said?.code ?? undefined, said?.message, proven));
 
   const { connection, timeline } = pusher;
   connection.bind('error', (told: Told) => {
@@ -209,8 +212,10 @@ export function openSocket(
       signatures.set(name, auth);
       pusher.subscribe(name).bind_global((event, data) => {
         if (over || !signatures.has(name)) return;
-        if (event === 'pusher:subscription_succeeded') events.subscribed(name);
-        else if (event === 'pusher:subscription_error') {
+        if (event === 'pusher:subscription_succeeded') {
+          proven = true;
+          events.subscribed(name);
+        } else if (event === 'pusher:subscription_error') {
           end(new ListenError('unavailable', `pusher: the subscription of ${name} was refused`, { cause: data }));
         } else if (!event.startsWith('pusher:')) events.message(data);
       });

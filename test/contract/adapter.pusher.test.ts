@@ -2,15 +2,19 @@
 import { test } from 'vitest';
 import { startPusherEmulator } from '../../adapters/emulators/index.js';
 import { pusher } from '../../adapters/pusher/client.js';
+import { PERIOD_MS } from '../../adapters/pusher/names.js';
 import { createPusherAdapter, readPusherSettings } from '../../adapters/pusher/server.js';
 import { adapterContract, serverHouse } from '../../adapters/testing/index.js';
+
+/** In the middle of a period: the suite moves the clock of pages past its end, and that of the server stays. */
+const MIDDLE = Math.floor(Date.now() / PERIOD_MS) * PERIOD_MS + PERIOD_MS / 2;
 
 const house = serverHouse(async () => {
   const emulator = await startPusherEmulator();
   const { settings, mistakes } = readPusherSettings(emulator.env);
   if (!settings) throw new Error(mistakes.join('\n'));
   return {
-    adapter: ({ namespace }) => createPusherAdapter({ ...settings, namespace }),
+    adapter: ({ namespace }) => createPusherAdapter({ ...settings, namespace, now: () => MIDDLE }),
     client: pusher,
     faults: {
       down: () => emulator.stop(),

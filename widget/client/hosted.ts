@@ -234,7 +234,7 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     link.changed();
     if (!instead && rest.length > 0)
       import('./overflow.js').then((chunk) => {
-        if (members.has(link)) inner = chunk.overflow(sse, rest, host);
+        if (members.has(link)) inner = chunk.overflow(sse, rest, host, link.ask);
       }, host.down);
     return link;
   }

@@ -15,8 +15,15 @@ const SILENCE = 35_000;
 /**
  * Opens an SSE link for `channels` only; its end is that of the outer link. Its positions say nothing of the channels at
  * the provider, so the core is not told of them: all bases move with the reads of the outer link.
+ *
+ * @param ask asks for a read of the outer link
  */
-export function overflow(sse: ClientAdapter, channels: readonly Channel[], host: LinkHost): Link {
+export function overflow(
+  sse: ClientAdapter,
+  channels: readonly Channel[],
+  host: LinkHost,
+  ask: (within: number) => void,
+): Link {
   const { world } = host;
   /** Up to where it was read here. */
   let position: Position | undefined;
@@ -46,6 +53,8 @@ export function overflow(sse: ClientAdapter, channels: readonly Channel[], host:
     else if (event.type === 'heartbeat') {
       if (event.degraded) host.event({ type: 'heartbeat', degraded: true, spread: event.spread });
     } else if (event.type !== 'ready') host.event(event);
+    // A channel without a position is read from here on: what came before that is in the next read.
+    else ask(0);
   }
 
   look();

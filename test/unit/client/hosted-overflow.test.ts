@@ -38,8 +38,9 @@ function beside() {
       };
     },
   };
-  const link = overflow(sse, ['Order/2', 'Order/3', 'Order/gone'], outer);
-  return { world, events, downs, vias, bases, inner, link, isClosed: () => closed };
+  const asked: number[] = [];
+  const link = overflow(sse, ['Order/2', 'Order/3', 'Order/gone'], outer, (within) => asked.push(within));
+  return { world, events, downs, vias, bases, inner, link, asked, isClosed: () => closed };
 }
 
 test('it reads its own channels from the bases, and later from where it got to', () => {
@@ -67,6 +68,15 @@ test('it reads its own channels from the bases, and later from where it got to',
   expect(from()).toEqual(['e1:9']);
   delete bases['Order/2'];
   expect(inner.interest().channels).toEqual({ 'Order/3': 'e1:9' });
+});
+
+test('the outer link reads once it is ready: a channel without a position was read from there on only', () => {
+  const { inner, asked } = beside();
+  inner.event(hello);
+  expect(asked).toEqual([]);
+  inner.event(ready('e1:7'), 'e1:7');
+  inner.event({ type: 'heartbeat', position: 'e1:8', spread: 0 });
+  expect(asked).toEqual([0]);
 });
 
 test('the core is told what happened, never how far it was read', () => {

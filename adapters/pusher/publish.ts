@@ -44,8 +44,31 @@ type Judged = typeof ACCEPTED | Failed;
 interface Fault {
   readonly status?: number;
   readonly body?: string;
-  readonly error?: { readonly message?: string };
+  readonly error?: Told;
+}
+
+/** What the SDK's HTTP library says of a fault, in words that hold the address of the call. */
+interface Told {
   readonly message?: string;
+  readonly code?: string;
+}
+
+/**
+ * The reason of a fault, without the address: that is signed, and names a user by the hash. It stands before the reason,
+ * which is empty where several addresses of one host were tried.
+ */
+function reasonOf({ message = '', code }: Told): string {
+  const reason = /(?:, reason|while trying to fetch \S+): (.*)$/s.exec(message)?.[1] ?? message;
+  return reason.replace(/https?:\/\/\S*/g, '…').trim() || code || 'no reason was given';
+}
+
+/** The beginning of an answer, for a message; some answers repeat the address of the call. */
+function excerpt(body: string): string {
+  return body
+    .trim()
+    .slice(0, ANSWER_LENGTH)
+    .replace(/(auth_\w+=)[\w.]+/g, '$1…')
+    .replace(/(\/users\/)[^/\s?"]+/g, '$1…');
 }
 
 const MEANING: Readonly<Record<number, string>> = {
@@ -56,16 +79,17 @@ const MEANING: Readonly<Record<number, string>> = {
 
 function failure(status: number, body: string): Error {
   const meaning = MEANING[status];
-  const said = body.trim().slice(0, ANSWER_LENGTH);
+  const said = excerpt(body);
   return new Error(`Pusher answered ${status}${meaning ? ` (${meaning})` : ''}${said ? `: ${said}` : ''}`);
 }
 
 /** Judges what a call threw. */
 export function judge(thrown: unknown): Failed {
-  const { status, body = '', error, message } = (thrown ?? {}) as Fault;
+  const { status, body = '', error } = (thrown ?? {}) as Fault;
   if (status === undefined) {
-    const why = error?.message ?? message ?? String(thrown);
-    return { kind: 'later', error: new Error(`Pusher could not be reached: ${why}`, { cause: error }) };
+    // No cause: that of the SDK holds the address.
+    const why = reasonOf(error ?? (thrown as Told | undefined) ?? {});
+    return { kind: 'later', error: new Error(`Pusher could not be reached: ${why}`) };
   }
   const problem = failure(status, body);
   // 422 is what Reverb says to a body that it does not take.
@@ -86,7 +110,7 @@ async function accepted(answer: Answer): Promise<Judged> {
   }
   return {
     kind: 'later',
-    error: new Error(`Pusher answered with an error in its body: ${body.slice(0, ANSWER_LENGTH)}`),
+    error: new Error(`Pusher answered with an error in its body: ${excerpt(body)}`),
   };
 }
 

@@ -7,6 +7,7 @@ import { Agent as HttpsAgent } from 'node:https';
 import type PusherSdk from 'pusher';
 import type { Channel } from '../channel.js';
 import type { Outgoing, ProviderAdapter, ProviderAuthorisation, ProviderAuthorised } from '../provider.js';
+import { bounded } from './bounded.js';
 import type { PusherDetails } from './details.js';
 import { checkSocketId, readForm } from './forms.js';
 import { fixedName, isHashed, LEAD_MS, periodAt, periodName, periodsAt, SKEW_MS } from './names.js';
@@ -39,10 +40,8 @@ export interface PusherAdapterOptions extends PusherSettings {
 /** The server half. Nothing is loaded and nobody is asked before it is used. */
 export function createPusherAdapter(options: PusherAdapterOptions): ProviderAdapter {
   const { namespace, fixedNames, now = Date.now, random = Math.random, timeout = TIMEOUT_MS } = options;
-  const agent =
-    options.scheme === 'https'
-      ? new HttpsAgent({ keepAlive: true, maxFreeSockets: KEPT_SOCKETS })
-      : new HttpAgent({ keepAlive: true, maxFreeSockets: KEPT_SOCKETS });
+  const kept = { keepAlive: true, maxFreeSockets: KEPT_SOCKETS };
+  const agent = bounded(options.scheme === 'https' ? new HttpsAgent(kept) : new HttpAgent(kept), timeout);
   let sdk: Promise<PusherSdk> | undefined;
 
   function load(): Promise<PusherSdk> {
@@ -102,7 +101,9 @@ export function createPusherAdapter(options: PusherAdapterOptions): ProviderAdap
     // Pusher can end connections only as a whole; the pages come back by themselves and are granted what is left.
     for (const user of users) {
       try {
-        await pusher.terminateUserConnections(user);
+        const answer = await pusher.terminateUserConnections(user);
+        // Read, so that its socket is free again; the status has said everything.
+        answer.text().catch(() => {});
       } catch (thrown) {
         // Nobody of that name is there.
         if ((thrown as { status?: number }).status === 404) continue;

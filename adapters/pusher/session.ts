@@ -37,6 +37,8 @@ export function createSession(
   /** The set whose names are being subscribed. */
   let attaching: ProviderInterest | undefined;
   let carries = false;
+  /** This socket has confirmed a subscription. */
+  let proven = false;
 
   let planned = false;
   let asking = false;
@@ -120,17 +122,20 @@ export function createSession(
     // A name that is not signed any more is over, or its channel is not listened to any more.
     for (const name of [...held.keys()]) if (!wanted.has(name)) leave(name);
     attaching = mine;
-    at('limit', SUBSCRIBE_LIMIT, () => {
-      finish(
-        new ListenError(
-          'unavailable',
-          'pusher: subscriptions were not confirmed; compare PUSHER_KEY and PUSHER_SECRET',
-        ),
-      );
-    });
+    at('limit', SUBSCRIBE_LIMIT, () => finish(unconfirmed()));
     at('ask', Math.max(renewIn, RENEW_MIN), ask);
     sweep();
     check();
+  }
+
+  /** Signatures that this socket took once are not what is wrong with it: then it is as good as cut. */
+  function unconfirmed(): ListenError {
+    return proven
+      ? new ListenError('network', `pusher: nothing was heard for ${SUBSCRIBE_LIMIT} ms after subscribing`)
+      : new ListenError(
+          'unavailable',
+          'pusher: subscriptions were not confirmed; compare PUSHER_KEY and PUSHER_SECRET on the server',
+        );
   }
 
   function leave(name: string): void {
@@ -180,6 +185,7 @@ export function createSession(
     },
     subscribed(name) {
       if (over || !held.has(name)) return;
+      proven = true;
       subscribed.add(name);
       check();
     },

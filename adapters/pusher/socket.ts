@@ -216,7 +216,10 @@ export function openSocket(
           proven = true;
           events.subscribed(name);
         } else if (event === 'pusher:subscription_error') {
-          end(new ListenError('unavailable', `pusher: the subscription of ${name} was refused`, { cause: data }));
+          const fix = 'compare PUSHER_SECRET on the server';
+          end(
+            new ListenError('unavailable', `pusher: the subscription of ${name} was refused; ${fix}`, { cause: data }),
+          );
         } else if (!event.startsWith('pusher:')) events.message(data);
       });
     },

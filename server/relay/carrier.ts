@@ -63,6 +63,8 @@ export function createCarrier(options: CarrierOptions): Carrier {
   let busy = false;
   let ended = false;
   let drained: (() => void) | undefined;
+  /** Waits no longer for the call that is under way: the limit of its time would keep the process. */
+  let abandon: (() => void) | undefined;
 
   async function publish(items: readonly Item[]): Promise<{ outcomes: readonly PublishOutcome[]; rejected: boolean }> {
     const given: Outgoing[] = [];
@@ -77,8 +79,14 @@ export function createCarrier(options: CarrierOptions): Carrier {
     let answers: readonly PublishOutcome[] = [];
     let fault: unknown;
     try {
-      // An adapter that throws instead of rejecting is no different.
-      if (given.length > 0) answers = await inTime((async () => adapter.publish(given))(), PATIENCE, 'publish');
+      if (given.length > 0) {
+        const over = new Promise<readonly PublishOutcome[]>((resolve) => {
+          abandon = () => resolve([]);
+        });
+        // An adapter that throws instead of rejecting is no different.
+        const call = (async () => adapter.publish(given))();
+        answers = await inTime(Promise.race([call, over]), PATIENCE, 'publish');
+      }
     } catch (error) {
       fault = error ?? new Error('publish failed');
     }
@@ -202,6 +210,7 @@ export function createCarrier(options: CarrierOptions): Carrier {
       ended = true;
       clearTimeout(timer);
       clearImmediate(soon);
+      abandon?.();
       drained?.();
     },
   };

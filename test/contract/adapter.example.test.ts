@@ -1,12 +1,12 @@
 /** The adapter that docs/writing-an-adapter.md shows keeps the whole contract, with its broker over the network. */
 
+// #region suite
 import { adapterContract, serverHouse } from 'notify-listen/testing';
 import { test } from 'vitest';
 import { startBroker } from '../docs/example-adapter/broker.js';
 import { example } from '../docs/example-adapter/client.js';
 import { exampleServer } from '../docs/example-adapter/server.js';
 
-// #region suite
 const house = serverHouse(async () => {
   const key = 'the key of the account';
   const broker = await startBroker(key);

@@ -13,22 +13,9 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = `${root}test/.cache/readme`;
 const browser = openBrowser();
 
-const [serverCode = '', pageCode = ''] = [
-  ...readFileSync(`${root}README.md`, 'utf8').matchAll(/^```tsx?\n(.*?)^```$/gms),
+const [serverCode = '', pageCode = '', html = ''] = [
+  ...readFileSync(`${root}README.md`, 'utf8').matchAll(/^```(?:tsx?|html)\n(.*?)^```$/gms),
 ].map((match) => match[1]);
-
-/** What a stranger has around it: a root element, and data that counts its loads. */
-const MAIN = `
-import { createRoot } from 'react-dom/client';
-import { useState } from 'react';
-import { OrderPage } from './page.tsx';
-const loadedAt = Date.now();
-function App() {
-  const [loads, setLoads] = useState(0);
-  return <main><output>{loads}</output><OrderPage id={42} loadedAt={loadedAt} refetch={async () => setLoads((n) => n + 1)} /></main>;
-}
-createRoot(document.querySelector('#root')).render(<App />);
-`;
 
 let vite: ViteDevServer;
 let api: { server: Server; notifier: Notifier };
@@ -41,11 +28,7 @@ beforeAll(async () => {
     .replace('const notifier', 'export const notifier');
   writeFileSync(`${folder}/server.ts`, server);
   writeFileSync(`${folder}/page.tsx`, pageCode);
-  writeFileSync(`${folder}/main.tsx`, MAIN);
-  writeFileSync(
-    `${folder}/index.html`,
-    '<!doctype html><div id="root"></div><script type="module" src="/main.tsx"></script>',
-  );
+  writeFileSync(`${folder}/index.html`, html);
   api = (await import(pathToFileURL(`${folder}/server.ts`).href)) as typeof api;
   if (!api.server.listening) await once(api.server, 'listening');
   const { port } = api.server.address() as AddressInfo;
@@ -85,9 +68,9 @@ test('a change of the order refreshes the page at once, and only then', async ()
   await page.goto(`http://127.0.0.1:${address?.port}/`);
   await listening;
   await expect.poll(() => api.notifier.metrics().channels).toBeGreaterThan(0);
-  expect(await page.textContent('output')).toBe('0');
+  expect(await page.innerText('body')).toBe('');
   await page.request.post(`http://127.0.0.1:${(api.server.address() as AddressInfo).port}/orders/42/ship`);
-  await page.waitForFunction(() => document.querySelector('output')?.textContent === '1', undefined, {
+  await page.waitForFunction(() => document.body.innerText.trim() === 'Shipped.', undefined, {
     timeout: 1_000,
   });
   await page.close();

@@ -4,7 +4,7 @@
  */
 import type { ListenError } from './errors.js';
 import type { Position } from './position.js';
-import type { AuthAnswer, ConfigAnswer, ServerEvent, StreamRequest } from './protocol.js';
+import type { AuthAnswer, ConfigAnswer, ServerEvent, StreamRequest, WireNotification } from './protocol.js';
 import type { ProviderAdapter } from './provider.js';
 
 /** What an application listens to. `{ entity }` alone is the entity as a whole: a list. */
@@ -198,10 +198,11 @@ export interface ClientAdapter {
 export interface Link {
   /**
    * Whether a notification is news to this channel. Only on a link that keeps no order across channels, or that takes over
-   * from such a one: it remembers what was seen above the position up to which all was received. Without it, news is
-   * what is after the newest.
+   * from such a one: it remembers what was seen above the position up to which all was received. It is given the form
+   * that the channel's listeners get, and another content at the same position is news: the log's copy may be a merge,
+   * which stands for an older one too. Without it, news is what is after the newest.
    */
-  sees?(read: { readonly position: Position | undefined }, position: Position): boolean;
+  sees?(read: { readonly position: Position | undefined }, form: WireNotification): boolean;
   /** Once ready, it may say nothing for any time, and ends by itself when it carries nothing: no watchdog ends it. */
   readonly quiet?: boolean;
   /** Ends the link. No event and no `down` comes after it. Closing twice is allowed. */

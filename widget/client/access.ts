@@ -27,6 +27,8 @@ export interface Access {
 export function createAccess(core: Core, answered: (epoch: string) => void): Access {
   const { world, subs } = core;
   const retry = createRetry(core, pursue);
+  /** Grants that were just made were not taken, more than once in a row. */
+  let untaken: ListenError | undefined;
   let life = new AbortController();
   /** When the grants are renewed, on the clock of the world: all of them, so that they become one. */
   let renewal = Number.POSITIVE_INFINITY;
@@ -80,7 +82,8 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
       renewal = now + ms;
       renewIn(ms);
     }
-    retry.error = undefined;
+    // An answer alone proves nothing then: only a link that takes them does.
+    retry.error = retry.failures > 0 ? untaken : undefined;
     if (open) {
       error ??= new ListenError('unavailable', DEV ? 'auth: some questions could not be answered' : 'auth');
       if (core.fault(error)) retry.later(error);
@@ -95,7 +98,16 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
     reauthorise(given) {
       for (const sub of given) sub.grant = undefined;
       // Grants that are not taken although they were just made (another secret, a lagging node) must not spin.
-      if (!retry.at) retry.later();
+      if (retry.at) return;
+      if (retry.failures === 0) untaken = undefined;
+      else if (!untaken) {
+        untaken = new ListenError(
+          'unavailable',
+          DEV ? 'grants that were just made are not taken: do all nodes have the same secrets and clocks?' : 'grants',
+        );
+        core.report(untaken);
+      }
+      retry.later(untaken);
     },
     again() {
       retry.stop();

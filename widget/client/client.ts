@@ -81,7 +81,10 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   const access = createAccess(core, meetEpoch);
   const connection = createConnection(core, adapters, request, hello, () => {
     // A channel that was given up before `ready` has a grant that is not good.
-    if (!isSettling(core)) access.retry.failures = 0;
+    if (!isSettling(core)) {
+      access.retry.failures = 0;
+      access.retry.error = undefined;
+    }
     login.failures = 0;
   });
   const status = createStatus(

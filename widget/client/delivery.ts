@@ -72,17 +72,17 @@ function resync({ world, spread }: Core, live: Live, sub: Subscription): void {
 /** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */
 function receive(core: Core, live: Live, full: WireNotification): void {
   const { world, subs } = core;
-  const { entity, id, position, to, changedDate } = full;
+  const { entity, id, to, changedDate } = full;
   if (to) {
-    if (!see(core.own, position, live.link)) return;
+    if (!see(core.own, full, live.link)) return;
     keepHint(core, full);
   }
   const everyObject = id === undefined && changedDate !== undefined;
   for (const sub of [...subs.values()]) {
     const concerned = sub.entity === entity && (everyObject || sub.id === undefined || sub.id === id);
     // An addressed one comes on the user's channel; any other counts only where the carrying link covers the channel.
-    if (!concerned || !(to || (live.covers.get(sub.channel) === sub && see(sub, position, live.link)))) continue;
     const form = sub.id === undefined ? reduce(full) : full;
+    if (!concerned || !(to || (live.covers.get(sub.channel) === sub && see(sub, form, live.link)))) continue;
     remember(world, sub, form);
     // Those that still wait for the load race find it there.
     for (const listener of [...sub.listeners]) if (to || !listener.pending) listener.receive(form);

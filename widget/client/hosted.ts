@@ -2,8 +2,14 @@
  * Links over a provider: links of the usual kind, which all share the one connection of the page to the provider. Loaded
  * when the server names a provider that the page has. States and races are in docs/hosted.md.
  */
-import type { ClientAdapter, Interest, Link, LinkHost } from '../../adapters/contract.js';
-import type { ListenError } from '../../adapters/errors.js';
+import {
+  type ClientAdapter,
+  type Interest,
+  type Link,
+  type LinkHost,
+  MAX_WIRE_BYTES,
+} from '../../adapters/contract.js';
+import { ListenError } from '../../adapters/errors.js';
 import { parseNotification } from '../../adapters/notification.js';
 import { comparePositions, type Position } from '../../adapters/position.js';
 import type { ConfigAnswer, ProviderAuthAnswer, ServerEvent, StreamAnswer } from '../../adapters/protocol.js';
@@ -27,10 +33,16 @@ const PATIENCE = 5_000;
  * chance. It bounds how long a message that the provider lost in silence can be missing.
  */
 const CHECK = 60_000;
-/** The random wait before each read that something asked for, in milliseconds: no message can make a loop of reads. */
+/**
+ * The random wait before each read that something asked for, and the least between a read and the next one, in
+ * milliseconds: no message can make a loop of reads.
+ */
 const PAUSE = 1_000;
-/** Positions that are remembered above the bases, for the whole page: some 0.1 kB each. */
+/** Notifications that are remembered above the bases, for the whole page: some 0.3 kB each, 4 kB at most. */
 const MAX_REMEMBERED = 1_000;
+
+/** The longest text that is read: what is larger was not rendered by our server, and would be kept for a while. */
+const MAX_TEXT = 4 * MAX_WIRE_BYTES;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -43,7 +55,7 @@ export interface Hosted {
 }
 
 /** A link, as the shared connection sees it. */
-interface Member {
+interface Member extends Link {
   event(event: ServerEvent): void;
   /** Something is carried from now on, or no more. */
   changed(): void;
@@ -55,8 +67,11 @@ interface Member {
 export function hosted(sse: ClientAdapter, core: Core): Hosted {
   const { world } = core;
   const members = new Set<Member>();
-  /** What was handed on above the bases, and to whom. One by one, since the provider keeps no order across channels. */
-  const remembered = new Map<Position, WeakSet<object>>();
+  /**
+   * What was handed on above the bases, and to whom. One by one, since the provider keeps no order across channels; by its
+   * text, since the log may hold a merge at the same place, which stands for more.
+   */
+  const remembered = new Map<string, [at: Position, seers: WeakSet<object>]>();
   let connection: ProviderConnection | undefined;
   /** What the connection was made with; none while there is no connection. */
   let config: ConfigAnswer | undefined;
@@ -72,7 +87,8 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
   }
 
   function tellAll(event: ServerEvent): void {
-    for (const member of members) member.event(event);
+    // A stream that took over hears it by itself; it must not seem alive because the provider is.
+    for (const member of members) if (member.quiet || event.type !== 'notification') member.event(event);
   }
 
   function carriedBy(moment: number): void {
@@ -83,16 +99,19 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
   /** The deadline of something that is not carried from now on; an earlier one stays. */
   const soon = (): number => Math.min(deadline, world.monotonic() + PATIENCE);
 
-  const sees: NonNullable<Link['sees']> = (cursor, position) => {
+  const sees: NonNullable<Link['sees']> = (cursor, form) => {
+    const { position } = form;
+    // Each copy has a wait of its own.
+    const text = JSON.stringify({ ...form, spread: undefined });
     const order = cursor.position ? comparePositions(position, cursor.position) : 1;
-    const seers = remembered.get(position) ?? new WeakSet();
+    const seers = remembered.get(text)?.[1] ?? new WeakSet();
     if ((order as number) <= 0 || seers.has(cursor)) return false;
     // Of another log only a read can tell what came before it; too many are forgotten, which repeats but loses nothing.
     if (!order || remembered.size >= MAX_REMEMBERED) {
       remembered.clear();
       askAll();
     }
-    remembered.set(position, seers.add(cursor));
+    remembered.set(text, [position, seers.add(cursor)]);
     return true;
   };
 
@@ -125,7 +144,7 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
         let value = data;
         try {
           // What is not text is not JSON either.
-          value = JSON.parse(data as string);
+          if ((data as string).length <= MAX_TEXT) value = JSON.parse(data as string);
         } catch {}
         const notification = parseNotification(value);
         if (notification) tellAll({ type: 'notification', notification });
@@ -159,6 +178,9 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     let reading = false;
     /** A read is due; not before the first one. */
     let asked = true;
+    /** When the next read may be, on the monotonic clock. */
+    let free = 0;
+    let chunk: false | undefined | typeof import('./overflow.js');
 
     const [turnIn, stopTurn] = createTimer(world, () => {
       if (instead || began) {
@@ -183,7 +205,15 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     async function read(): Promise<void> {
       began = reading = true;
       asked = false;
+      let ready = false;
       try {
+        // Before anything is ready, so that a chunk that is not there is no loop. Then our own server carries all.
+        chunk ??=
+          rest.length > 0 &&
+          (await import('./overflow.js').catch((cause) => {
+            deadline = 0;
+            throw new ListenError('network', 'overflow', { cause });
+          }));
         const { events } = await core.ask<StreamAnswer>(
           'stream',
           { wait: 'once', ...host.interest() },
@@ -191,21 +221,26 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
         );
         for (const event of events) {
           host.event(event);
-          if (event.type === 'ready')
-            for (const each of remembered.keys())
-              if (!((comparePositions(each, event.position) as number) > 0)) remembered.delete(each);
+          if (event.type === 'ready') {
+            ready = true;
+            for (const [text, [at]] of remembered)
+              if (!((comparePositions(at, event.position) as number) > 0)) remembered.delete(text);
+          }
         }
+        if (!ready) throw new ListenError('protocol', 'ready');
       } catch (cause) {
         host.down(cause as ListenError);
       }
       // The core takes nothing of a link that it has closed; but no timer may stay.
       if (!members.has(link)) return;
+      if (chunk) inner ??= chunk.overflow(sse, rest, host, link.ask);
       reading = false;
+      free = world.monotonic() + PAUSE;
       beat();
       readIn(asked ? PAUSE : CHECK - world.random() * PATIENCE);
     }
 
-    const link: Link & Member = {
+    const link: Member = {
       sees,
       quiet: !instead,
       close() {
@@ -226,16 +261,14 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
       },
       event: host.event,
       ask(within) {
-        if (!asked && !reading) readIn(world.random() * (PAUSE + Math.min(within, CHECK)));
+        // What came in a message may be anything.
+        if (!asked && !reading)
+          readIn(Math.max(free - world.monotonic(), world.random() * (PAUSE + (Math.min(within, CHECK) || 0))));
         asked = true;
       },
     };
     members.add(link);
     link.changed();
-    if (!instead && rest.length > 0)
-      import('./overflow.js').then((chunk) => {
-        if (members.has(link)) inner = chunk.overflow(sse, rest, host, link.ask);
-      }, host.down);
     return link;
   }
 

@@ -12,6 +12,9 @@ import { createScheduler } from './refresh.js';
 import type { Subscription } from './subscriptions.js';
 import type { Actions, Listening, ListenOptions, RefreshReason, Trace } from './types.js';
 
+/** No notification makes a refresh wait longer, in milliseconds: the most that a server sets. */
+const MAX_SPREAD = 60_000;
+
 export interface Listener {
   readonly face: Listening;
   /** When its data began to load. */
@@ -111,12 +114,13 @@ export function createListener(
     },
     receive(notification) {
       const { action, cause, except, spread = 0 } = notification;
+      const wait = Math.max(0, Math.min(spread, MAX_SPREAD));
       const told = (fate: Trace['fate']) => trace(fate, 'notification', notification);
       if (closed) return;
       if (except?.some(isMe) || !scheduler.concerns(action)) return told('filtered');
       if (holds(notification)) return told('held');
       const own = core.requests.get(cause as string);
-      if (!own || !options.ignoreOwn) return scheduler.notify(notification, own ? 0 : spread);
+      if (!own || !options.ignoreOwn) return scheduler.notify(notification, own ? 0 : wait);
       void own().then((succeeded) => {
         if (closed) return;
         if (succeeded) told('own');

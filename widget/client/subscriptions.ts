@@ -87,10 +87,11 @@ export function readFrom({ position, listeners }: Subscription): Position | null
 }
 
 /** Takes a notification that the carrying link covers; `false` when it was seen before. */
-export function see(cursor: Cursor, position: Position, link?: Link): boolean {
+export function see(cursor: Cursor, form: WireNotification, link?: Link): boolean {
+  const { position } = form;
   if (!isNews(position, cursor.seen)) return false;
   // Without an order, the newest says nothing of those before it.
-  if (link?.sees) return link.sees(cursor, position);
+  if (link?.sees) return link.sees(cursor, form);
   cursor.seen = position;
   return true;
 }
@@ -108,7 +109,9 @@ export function remember(
   at: number = world.clock(),
 ): void {
   const { action, position } = notification;
-  if (!isNews(position, sub.latest.get(action)?.[0].position)) return;
+  const former = sub.latest.get(action);
+  // Of the same place it may be a merge, which covers more.
+  if (former && isAfter(former[0].position, position)) return;
   sub.latest.set(action, [notification, at]);
   // What is dropped is no longer known: who loaded before now refreshes.
   if (trim(sub.latest, MAX_ACTIONS)) {
@@ -133,7 +136,8 @@ export function rememberLatest(world: PageWorld, sub: Subscription, latest: Late
 export function keepHint({ world, hints }: Core, notification: WireNotification): void {
   const key = `${channelOf(notification)} ${notification.action}`;
   // The user's and the session's channels keep no order between them where a provider carries them.
-  if (!isNews(notification.position, hints.get(key)?.[0].position)) return;
+  const former = hints.get(key);
+  if (former && isAfter(former[0].position, notification.position)) return;
   hints.delete(key);
   hints.set(key, [notification, world.clock()]);
   trim(hints, MAX_HINTS);

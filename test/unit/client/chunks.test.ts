@@ -99,12 +99,21 @@ test('without the links of providers the page is on server-sent events, says why
 });
 
 test('a page that listens to more than the provider holds does not stay without the rest', async () => {
-  const { world, client, server, recorder, log } = createHostedBench({}, 1);
+  const { world, client, server, provider, recorder, log } = createHostedBench({}, 1);
   const seen = recorder();
   client.listen({ entity: 'Order', id: '7' }, { updated: recorder() }, { loadedAt: world.now() });
   client.listen(order, { updated: seen }, { loadedAt: world.now() });
-  await world.until(() => overflows === 2 && server.live().length === 1);
-  expect(client.status()).toMatchObject({ state: 'connected', via: 'pusher' });
+  await world.until(() => overflows === 1);
+  await world.settle();
+  expect(client.status().error).toMatchObject({ name: 'ListenError', code: 'network' });
+  // All goes over our own server, without a loop of reads.
+  await world.until(() => client.status().state === 'connected');
+  await world.advance(20_000);
+  expect(client.status()).toMatchObject({ state: 'connected', via: 'sse', degraded: true });
+  expect([overflows, log.reads.length]).toEqual([1, 0]);
+  provider.line.attach();
+  await world.until(() => client.status().via === 'pusher' && server.live().length === 1);
+  expect(overflows).toBe(2);
   log.append({ entity: 'Order', id: '42' });
   await world.advance(1_200);
   expect(seen.runs).toHaveLength(1);

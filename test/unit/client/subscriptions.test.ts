@@ -329,6 +329,8 @@ describe('access', () => {
     }
     expect(bench.server.auths().length).toBeGreaterThan(3);
     expect(bench.server.auths().length).toBeLessThan(15);
+    expect(bench.client.status()).toMatchObject({ state: 'reconnecting', error: { code: 'unavailable' } });
+    expect(bench.errors.map((error) => (error as { code?: string }).code)).toEqual(['unavailable']);
   });
 
   test('refused in mid-stream: ends for this object only', async () => {

@@ -13,6 +13,19 @@ import { MOST_SPREAD } from '../adapters/spread.js';
  */
 export const MOST_COUNTED = 200_000;
 
+/**
+ * Pairs of one user, of those: 200 pages with fifty channels each. Nobody fills the table alone, by naming connections with
+ * a thousand channels each: nobody else would be counted then.
+ */
+export const MOST_OF_USER: number = MOST_COUNTED / 20;
+
+/** One authorisation, shared by its pairs. */
+interface Listening {
+  readonly user: Channel;
+  /** On the wall clock. */
+  readonly end: number;
+}
+
 export interface Audience {
   /**
    * A connection may hear these channels until `expires`, on the wall clock. `user`: the user's own channel, one of them.
@@ -31,39 +44,55 @@ export interface Audience {
  * @param mostPerUser connections of one user that count: nobody makes everybody wait by naming ever new ones
  */
 export function createAudience(now: () => number, mostPerUser: number): Audience {
-  /** By channel, connections with the end of their authorisation; renewed ones are put at the end. */
-  const listeners = new Map<Channel, Map<string, number>>();
+  /** By channel, connections with their authorisation; renewed ones are put at the end. */
+  const listeners = new Map<Channel, Map<string, Listening>>();
+  /** By user, its pairs. */
+  const pairs = new Map<Channel, number>();
   let counted = 0;
 
-  function expire(channel: Channel, ends: Map<string, number>): void {
-    for (const [connection, end] of ends) {
+  function book(user: Channel, more: 1 | -1): void {
+    counted += more;
+    const rest = (pairs.get(user) ?? 0) + more;
+    if (rest > 0) pairs.set(user, rest);
+    else pairs.delete(user);
+  }
+
+  function remove(held: Map<string, Listening>, connection: string): void {
+    const one = held.get(connection);
+    if (!one) return;
+    held.delete(connection);
+    book(one.user, -1);
+  }
+
+  function expire(channel: Channel, held: Map<string, Listening>): void {
+    for (const [connection, { end }] of held) {
       // Ends need not be in order, but those that are not are few, and go with the next one.
       if (end > now()) break;
-      ends.delete(connection);
-      counted -= 1;
+      remove(held, connection);
     }
-    if (ends.size === 0) listeners.delete(channel);
+    if (held.size === 0) listeners.delete(channel);
   }
 
   function countOf(channel: Channel): number {
-    const ends = listeners.get(channel);
-    if (!ends) return 0;
-    expire(channel, ends);
-    return ends.size;
+    const held = listeners.get(channel);
+    if (!held) return 0;
+    expire(channel, held);
+    return held.size;
   }
 
   return {
     note(user, connection, channels, expires) {
       if (countOf(user) >= mostPerUser && !listeners.get(user)?.has(connection)) return;
+      const one: Listening = { user, end: expires };
       for (const channel of channels) {
-        const ends = listeners.get(channel);
-        if (ends?.delete(connection)) counted -= 1;
-        const size = ends === undefined ? 0 : countOf(channel);
+        const held = listeners.get(channel);
+        if (held) remove(held, connection);
+        const size = held === undefined ? 0 : countOf(channel);
         // From so many on, the window is the longest one.
-        if (size >= MOST_SPREAD || counted >= MOST_COUNTED) continue;
-        if (size === 0) listeners.set(channel, new Map([[connection, expires]]));
-        else ends?.set(connection, expires);
-        counted += 1;
+        if (size >= MOST_SPREAD || counted >= MOST_COUNTED || (pairs.get(user) ?? 0) >= MOST_OF_USER) continue;
+        if (size === 0) listeners.set(channel, new Map([[connection, one]]));
+        else held?.set(connection, one);
+        book(user, 1);
       }
     },
     count: (channels) =>
@@ -73,7 +102,7 @@ export function createAudience(now: () => number, mostPerUser: number): Audience
       ),
     total: () => countOf(EVERYBODY),
     sweep() {
-      for (const [channel, ends] of listeners) expire(channel, ends);
+      for (const [channel, held] of listeners) expire(channel, held);
     },
   };
 }

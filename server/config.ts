@@ -25,6 +25,45 @@ const SHORTEST_SECRET = 16;
 const PROVIDERS = ['sse', 'pusher', 'ably'];
 const LOGS = ['memory:'];
 
+/** Every constant of this package; those of a provider begin with its own name. */
+const PREFIX = 'NOTIFY_LISTEN_';
+const KNOWN = ['SECRET', 'PROVIDER', 'LOG', 'NAMESPACE', 'RETENTION'].map((name) => PREFIX + name);
+/** Constants that are set for a provider only. */
+const KEYS: Readonly<Record<string, string>> = { PUSHER_KEY: 'pusher', ABLY_API_KEY: 'ably' };
+
+/** How many characters must be put in, taken out or replaced to make one text of the other. */
+function distance(from: string, to: string): number {
+  let row = Array.from({ length: to.length + 1 }, (_, n) => n);
+  [...from].forEach((character, n) => {
+    const next = [n + 1];
+    for (let k = 1; k <= to.length; k++) {
+      const replaced = (row[k - 1] as number) + (character === to[k - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[k] as number) + 1, (next[k - 1] as number) + 1));
+    }
+    row = next;
+  });
+  return row[to.length] as number;
+}
+
+/** Tells of names that nobody reads: without their values, since a misspelt secret is a secret. */
+function tellUnknown(env: Readonly<Record<string, string | undefined>>, logger: (line: LogLine) => void): void {
+  for (const [name, value] of Object.entries(env)) {
+    if (value === undefined || !name.startsWith(PREFIX) || KNOWN.includes(name)) continue;
+    const [nearest] = [...KNOWN].sort((a, b) => distance(name, a) - distance(name, b));
+    logger({ level: 'warn', message: `${name} is not known; did you mean ${nearest}?` });
+  }
+}
+
+/** Tells of a provider's key that is set while the provider is not chosen. */
+function tellUnusedKeys(env: Readonly<Record<string, string | undefined>>, logger: (line: LogLine) => void): void {
+  const [key, provider] = Object.entries(KEYS).find(([name]) => env[name]) ?? [];
+  if (!key || env.NOTIFY_LISTEN_PROVIDER) return;
+  logger({
+    level: 'info',
+    message: `${key} is set, but NOTIFY_LISTEN_PROVIDER is not: the built-in SSE is used; to use the other, set NOTIFY_LISTEN_PROVIDER=${provider}`,
+  });
+}
+
 /**
  * Reads the environment.
  *
@@ -52,6 +91,9 @@ export function readConfig(
 ): Settings {
   const mistakes = [...others];
   const production = env.NODE_ENV === 'production';
+  // Before the mistakes are thrown: a misspelt name may be why a required one is missing.
+  tellUnknown(env, logger);
+  if (ownAdapter === undefined) tellUnusedKeys(env, logger);
 
   const provider = ownAdapter ?? (env.NOTIFY_LISTEN_PROVIDER || 'sse');
   if (ownAdapter === undefined && !PROVIDERS.includes(provider))

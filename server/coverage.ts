@@ -11,6 +11,13 @@ import { type Grant, readGrant } from './grants.js';
 import { unavailable } from './http-error.js';
 import type { Secrets } from './secrets.js';
 
+/**
+ * How far the clocks of two nodes may differ, in milliseconds: with NTP they are within one second. A grant that ends later
+ * than one made now would was made by a clock that was wrong, and would outlive the right by as much. (In the last
+ * `grantLife` before its end nothing tells it from a new one.)
+ */
+const CLOCK_TOLERANCE = 30_000;
+
 export interface Judge {
   /** Of the grants shown, those that are this user's. */
   ownGrants(tokens: readonly string[], identity: Identity): Grant[];
@@ -47,7 +54,8 @@ export function createJudge({ follower, secrets, grantLife, now }: JudgeOptions)
   /** Whether a grant can be judged, now. */
   function holds({ expires, position }: Grant): boolean {
     const order = comparePositions(position, history.top);
-    return expires > now() && order !== undefined && order <= 0 && !history.forgotten(position);
+    const inTime = expires > now() && expires <= now() + grantLife + CLOCK_TOLERANCE;
+    return inTime && order !== undefined && order <= 0 && !history.forgotten(position);
   }
 
   return {

@@ -74,7 +74,6 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
       if (!hosted) throw unavailable('This server has no hosted provider; ask /config again.');
       const identity = await access.identify(request.raw);
       assertHealthy();
-      hosted.reached();
       // Signing a thousand channels is work, as opening a stream is.
       gate.pass(identity.users[0]);
       const grants = judge.ownGrants(asked.grants, identity);
@@ -95,6 +94,7 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
         coverage = after;
         // A right has ended while this was being made: it was shown to nobody, and is made anew.
         if (!stands) continue;
+        hosted.reached();
         hosted.audience.note(audienceChannel('user', identity.users[0]), asked.connection, channels, expires);
         return {
           epoch: epochOf(history.top),
@@ -112,6 +112,8 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
       const fields = await fieldsOf(request, limits.bodyBytes);
       const identity = await access.identify(request.raw);
       assertHealthy();
+      // Each asks the application about all of its channels.
+      gate.pass(identity.users[0]);
       const channels = await fromPage(async () => forms.read(fields));
       refuseTooMany(channels, limits.channelsPerConnection);
       for (let n = 0; n < TRIES; n++) {

@@ -12,10 +12,12 @@ export interface AblyClientOptions {
 }
 
 /**
- * How many objects and entities one connection holds. Ably takes 200 channels; three are the user's, the session's and
- * everybody's, and in the worst case each object is of an entity of its own, which takes one more: 2 × 98 + 3 = 199.
+ * How many objects and entities one connection holds. Ably takes 200 channels. In the worst case each object is of an entity
+ * of its own, which takes one more; everybody's is one; the user's and the session's are one each for every secret in
+ * `NOTIFY_LISTEN_SECRET`. A list that is being changed has two or three of them; there is room for nine:
+ * 2 × 90 + 1 + 2 × 9 = 199.
  */
-const MOST_CHANNELS = 98;
+const MOST_CHANNELS = 90;
 
 function optionsOf(
   { config: { settings } }: ProviderHost,

@@ -106,6 +106,9 @@ export function createAblyAdapter(options: AblyAdapterOptions): ProviderAdapter 
     channels,
     expires,
   }: ProviderAuthorisation): Promise<{ life: number; token: unknown }> {
+    // A life, not an end: the token lives so long from when it is redeemed, and Ably takes a request until two minutes after
+    // it was made. `revokeTokens` ends the tokens that were issued before it, so a request that was kept back outlives a
+    // revocation: by `grantLife` and those two minutes at most. docs/ably.md, "When a right ends".
     const life = Math.max(SHORTEST_LIFE, Math.floor(expires - Date.now()));
     const capability = Object.fromEntries(channels.map((channel) => [nameOf(channel), ['subscribe' as const]]));
     const token = await (await rest()).auth.createTokenRequest({ clientId: user, ttl: life, capability });

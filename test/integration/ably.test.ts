@@ -1,6 +1,7 @@
 /** The client half: Ably's own SDK against a server of its protocol, through cuts, losses, refusals and changes of the set. */
 import { describe, expect, test, vi } from 'vitest';
 import { WebSocket } from 'ws';
+import { ably } from '../../adapters/ably/client.js';
 import { ListenError } from '../../adapters/errors.js';
 import { outgoing, startAbly, until } from '../kit/ably.js';
 
@@ -76,11 +77,15 @@ describe('the set', () => {
     expect(bench.emulator.counters).toMatchObject({ connected: 1, subscriptions: 4 });
   });
 
-  test('98 objects, each of an entity of its own, fit on a connection', async () => {
+  test('as many objects as it takes, each of an entity of its own, fit on a connection beside the channels of nine secrets', async () => {
     await using bench = await startAbly();
     const page = bench.page();
-    await page.hold(Array.from({ length: 98 }, (_, index) => `Entity${index}/1`));
-    expect(bench.emulator.counters.subscriptions).toBe(198);
+    const objects = Array.from({ length: ably().capabilities.channels ?? 0 }, (_, index) => `Entity${index}/1`);
+    // One each for every secret; the user's of the first is among what the bench adds.
+    const users = Array.from({ length: 8 }, (_, index) => `@user/${index}`);
+    const sessions = Array.from({ length: 9 }, (_, index) => `@session/${index}`);
+    await page.hold([...objects, ...users, ...sessions]);
+    expect(bench.emulator.counters.subscriptions).toBe(199);
   });
 
   test('is not attached while the server covers only a part of it, and is asked for again', async () => {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { EVERYBODY } from '../../../adapters/provider.js';
 import { MOST_SPREAD, spreadFor } from '../../../adapters/spread.js';
-import { createAudience, MOST_COUNTED } from '../../../server/audience.js';
+import { createAudience, MOST_COUNTED, MOST_OF_USER } from '../../../server/audience.js';
 import { handClock } from '../../kit/entries.js';
 
 const USER = '@user/u';
@@ -34,7 +34,7 @@ describe('the audience', () => {
     expect(spreadFor(audience.total())).toBe(60_000);
     for (let n = 0; n < MOST_COUNTED; n += 1_000) {
       const channels = Array.from({ length: 1_000 }, (_, k) => `Order/${n + k}`);
-      audience.note(USER, 'x', channels, now() + 1_000);
+      audience.note(`@user/${Math.floor(n / MOST_OF_USER)}`, 'x', channels, now() + 1_000);
     }
     expect(audience.count(['Order/0'])).toBe(1);
     expect(audience.count([`Order/${MOST_COUNTED - 1}`])).toBe(0);
@@ -52,6 +52,23 @@ describe('the audience', () => {
     expect(audience.count(['Order/1'])).toBe(4);
     audience.note(USER, 'c0', [USER, 'Order/1', 'Order/2'], now() + 1_000);
     expect(audience.count(['Order/2'])).toBe(1);
+  });
+
+  test('nor does one fill the table, so that nobody else is counted; what it held is free again when it ends', () => {
+    const { now, pass } = handClock();
+    const audience = createAudience(now, 200);
+    const many = Array.from({ length: 1_000 }, (_, n) => `Order/${n}`);
+    for (let n = 0; n < 200; n++) audience.note(USER, `c${n}`, many, now() + 1_000);
+    expect(audience.count(['Order/0'])).toBe(MOST_OF_USER / 1_000);
+    // Renewed, what it holds already stays.
+    audience.note(USER, 'c0', many, now() + 1_000);
+    expect(audience.count(['Order/0'])).toBe(MOST_OF_USER / 1_000);
+    for (let n = 0; n < 1_500; n++) audience.note(`@user/${n}`, `p${n}`, ['Board/1', EVERYBODY], now() + 2_000);
+    expect([audience.count(['Board/1']), audience.total()]).toEqual([1_500, 1_500]);
+    pass(1_000);
+    audience.sweep();
+    audience.note(USER, 'c0', many, now() + 1_000);
+    expect(audience.count(['Order/999'])).toBe(1);
   });
 
   test.each([

@@ -118,6 +118,33 @@ describe('readConfig', () => {
     expect(read(env, { ownAdapter: 'own' }).settings?.provider).toBe('own');
   });
 
+  test('a misspelt constant is told with the nearest known one, and without its value', () => {
+    const misspelt = { NOTIFY_LISTEN_PROVDER: 'ably', NOTIFY_LISTEN_SECRETS: 'hunter2', NOTIFY_LISTEN_LOGS: undefined };
+    const { lines } = read({ NOTIFY_LISTEN_SECRET: SECRET, ...misspelt, NOTIFY_LISTENER: 'x' });
+    expect(lines).toEqual([
+      { level: 'warn', message: 'NOTIFY_LISTEN_PROVDER is not known; did you mean NOTIFY_LISTEN_PROVIDER?' },
+      { level: 'warn', message: 'NOTIFY_LISTEN_SECRETS is not known; did you mean NOTIFY_LISTEN_SECRET?' },
+    ]);
+    // It may be why a required one is missing.
+    const failed = read({ NODE_ENV: 'production', NOTIFY_LISTEN_SECRT: SECRET });
+    expect(failed.error?.message).toMatch('NOTIFY_LISTEN_SECRET is required');
+    expect(failed.lines.map(({ message }) => message)).toEqual([expect.stringContaining('NOTIFY_LISTEN_SECRT')]);
+  });
+
+  test.each([
+    ['PUSHER_KEY', 'pusher'],
+    ['ABLY_API_KEY', 'ably'],
+  ])('%s without a provider is told by one info line', (key, provider) => {
+    const env = { NOTIFY_LISTEN_SECRET: SECRET, [key]: 'the-key' };
+    const { lines } = read(env);
+    expect(lines).toEqual([{ level: 'info', message: expect.stringContaining(`NOTIFY_LISTEN_PROVIDER=${provider}`) }]);
+    expect(lines[0]?.message).toMatch(`${key} is set`);
+    expect(JSON.stringify(lines)).not.toContain('the-key');
+    expect(read({ ...env, NOTIFY_LISTEN_PROVIDER: 'sse' }).lines).toEqual([]);
+    expect(read({ ...env, [key]: '' }).lines).toEqual([]);
+    expect(read(env, { ownAdapter: 'own' }).lines).toEqual([]);
+  });
+
   test('two processes on the memory log: in production it warns that it is for one', () => {
     const env = { NODE_ENV: 'production', NOTIFY_LISTEN_SECRET: SECRET };
     expect(read(env).lines.map(({ message }) => message)).toEqual([expect.stringContaining('one process only')]);

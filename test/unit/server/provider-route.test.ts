@@ -146,6 +146,19 @@ describe('our own client shows its grants', () => {
     expect([after.reauthorise, after.renewIn]).toEqual([['Order/1'], 20_000]);
   });
 
+  test('a grant that was made while the clock was ahead is made again; one of a node that is ahead by seconds holds', async () => {
+    const begin = Date.now();
+    vi.setSystemTime(begin + 3_600_000);
+    const wrong = await grantFor('1');
+    vi.setSystemTime(begin + 30_000);
+    const near = await grantFor('2');
+    vi.setSystemTime(begin);
+    expect((await exchange([wrong, near], 'Order/1', 'Order/2')).body.reauthorise).toEqual(['Order/1']);
+    const request = { wait: 'once', grants: [wrong, near], channels: { 'Order/1': null, 'Order/2': null }, own: null };
+    const answer = await ask('POST', '/stream', JSON.stringify({ protocol: 1, ...request }), 'application/json');
+    expect(answer.body.events).toContainEqual(expect.objectContaining({ type: 'reauthorise', channels: ['Order/1'] }));
+  });
+
   test('a revocation before it, and one that comes while it waits', async () => {
     const grant = await grantFor('1', '2');
     await notifier.revoke('ann', { entity: 'Order', id: 1 });
@@ -158,6 +171,21 @@ describe('our own client shows its grants', () => {
     expect(body.reauthorise).toEqual(['Order/2']);
     expect(body.details.channels).not.toContain('Order/2');
     expect(body.details.channels).toContain(EVERYBODY);
+  });
+
+  test('who is authorised hastens the relay, who is turned away does not', async () => {
+    await vi.advanceTimersByTimeAsync(1_000);
+    provider.broken = new Error('down');
+    await notifier.notify('updated', { entity: 'Order', id: 1 });
+    await vi.advanceTimersByTimeAsync(100_000);
+    const { length } = provider.calls;
+    expect((await post({ connection: 'broken', grants: [], channels: [] })).status).toBe(503);
+    expect((await post({ connection: 'odd', grants: [], channels: [] })).status).toBe(400);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(provider.calls).toHaveLength(length);
+    expect((await exchange([])).status).toBe(200);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(provider.calls).toHaveLength(length + 1);
   });
 
   test('rights that go on ending while it is being answered: 503', async () => {
@@ -315,6 +343,17 @@ describe('a provider’s standard client sends a form', () => {
     may = () => true;
     meanwhile = () => notifier.revoke('ann');
     expect((await form('socket=1&channel=Order/2')).status).toBe(503);
+  });
+
+  test('one user asks no more than a burst of times, and the application is not asked beyond it', async () => {
+    let asked = 0;
+    may = () => {
+      asked++;
+      return true;
+    };
+    const statuses: number[] = [];
+    for (let n = 0; n < 102; n++) statuses.push((await form('socket=1&channel=Order%2F1')).status);
+    expect([statuses.slice(99), asked]).toEqual([[200, 429, 429], 100]);
   });
 
   test('is asked about again within the life of a grant, and what is refused then is ended at the provider', async () => {

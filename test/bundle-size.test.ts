@@ -18,7 +18,7 @@ const withoutSse = (id: string): boolean => /(^|\/)adapters\/sse\//.test(id);
 const budgets = [
   {
     part: 'client',
-    limit: 8.5,
+    limit: 8.6,
     wanted: 4.5,
     chunks: ['hosted', 'overflow', 'own'],
     entry: CLIENT,
@@ -26,17 +26,17 @@ const budgets = [
   },
   {
     part: '+ React',
-    limit: 9.7,
+    limit: 9.8,
     wanted: 6.0,
     chunks: ['hosted', 'overflow', 'own'],
     entry: REACT,
     external: withoutSse,
   },
-  { part: '+ SSE', limit: 10.5, wanted: 7.5, chunks: ['hosted', 'long-poll', 'overflow', 'own'], entry: REACT },
+  { part: '+ SSE', limit: 10.6, wanted: 7.5, chunks: ['hosted', 'long-poll', 'overflow', 'own'], entry: REACT },
 ];
 
 /** What a page on a provider downloads beside: its links, and more when it listens to more than the provider can hold. */
-const chunkLimits: Record<string, number> = { hosted: 1.2, overflow: 0.5, own: 0.6, 'long-poll': 0.3 };
+const chunkLimits: Record<string, number> = { hosted: 1.3, overflow: 0.5, own: 0.6, 'long-poll': 0.3 };
 
 describe('a page downloads at most', () => {
   const table: string[] = [];

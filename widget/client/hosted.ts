@@ -2,16 +2,10 @@
  * Links over a provider: links of the usual kind, which all share the one connection of the page to the provider. Loaded
  * when the server names a provider that the page has. States and races are in docs/hosted.md.
  */
-import {
-  type ClientAdapter,
-  type Interest,
-  type Link,
-  type LinkHost,
-  MAX_WIRE_BYTES,
-} from '../../adapters/contract.js';
+import type { ClientAdapter, Interest, Link, LinkHost } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import { parseNotification } from '../../adapters/notification.js';
-import { comparePositions, type Position } from '../../adapters/position.js';
+import { isAfter, isNews } from '../../adapters/position.js';
 import type { ConfigAnswer, ProviderAuthAnswer, ServerEvent, StreamAnswer } from '../../adapters/protocol.js';
 import type {
   CheckMessage,
@@ -41,8 +35,8 @@ const PAUSE = 1_000;
 /** Notifications that are remembered above the bases, for the whole page: some 0.3 kB each, 4 kB at most. */
 const MAX_REMEMBERED = 1_000;
 
-/** The longest text that is read: what is larger was not rendered by our server, and would be kept for a while. */
-const MAX_TEXT = 4 * MAX_WIRE_BYTES;
+/** The longest text that is read, four times `MAX_WIRE_BYTES`: anything larger would be kept for a while. */
+const MAX_TEXT = 4_096;
 
 const NEVER = Number.POSITIVE_INFINITY;
 
@@ -71,7 +65,7 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
    * What was handed on above the bases, and to whom. One by one, since the provider keeps no order across channels; by its
    * text, since the log may hold a merge at the same place, which stands for more.
    */
-  const remembered = new Map<string, [at: Position, seers: WeakSet<object>]>();
+  const remembered = new Map<string, WeakSet<object>>();
   let connection: ProviderConnection | undefined;
   /** What the connection was made with; none while there is no connection. */
   let config: ConfigAnswer | undefined;
@@ -103,15 +97,14 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     const { position } = form;
     // Each copy has a wait of its own.
     const text = JSON.stringify({ ...form, spread: undefined });
-    const order = cursor.position ? comparePositions(position, cursor.position) : 1;
-    const seers = remembered.get(text)?.[1] ?? new WeakSet();
-    if ((order as number) <= 0 || seers.has(cursor)) return false;
+    const seers = remembered.get(text) ?? new WeakSet();
+    if (!isNews(position, cursor.position) || seers.has(cursor)) return false;
     // Of another log only a read can tell what came before it; too many are forgotten, which repeats but loses nothing.
-    if (!order || remembered.size >= MAX_REMEMBERED) {
+    if ((cursor.position && !isAfter(position, cursor.position)) || remembered.size >= MAX_REMEMBERED) {
       remembered.clear();
       askAll();
     }
-    remembered.set(text, [position, seers.add(cursor)]);
+    remembered.set(text, seers.add(cursor));
     return true;
   };
 
@@ -180,7 +173,7 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     let asked = true;
     /** When the next read may be, on the monotonic clock. */
     let free = 0;
-    let chunk: false | undefined | typeof import('./overflow.js');
+    let chunk: undefined | typeof import('./overflow.js');
 
     const [turnIn, stopTurn] = createTimer(world, () => {
       if (instead || began) {
@@ -205,15 +198,14 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
     async function read(): Promise<void> {
       began = reading = true;
       asked = false;
-      let ready = false;
+      let failure: ListenError | undefined = new ListenError('protocol', 'read');
       try {
         // Before anything is ready, so that a chunk that is not there is no loop. Then our own server carries all.
-        chunk ??=
-          rest.length > 0 &&
-          (await import('./overflow.js').catch((cause) => {
+        if (rest[0])
+          chunk ??= await import('./overflow.js').catch(() => {
             deadline = 0;
-            throw new ListenError('network', 'overflow', { cause });
-          }));
+            throw failure;
+          });
         const { events } = await core.ask<StreamAnswer>(
           'stream',
           { wait: 'once', ...host.interest() },
@@ -222,18 +214,18 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
         for (const event of events) {
           host.event(event);
           if (event.type === 'ready') {
-            ready = true;
-            for (const [text, [at]] of remembered)
-              if (!((comparePositions(at, event.position) as number) > 0)) remembered.delete(text);
+            failure = undefined;
+            for (const text of remembered.keys())
+              if (!isAfter(JSON.parse(text).position, event.position)) remembered.delete(text);
           }
         }
-        if (!ready) throw new ListenError('protocol', 'ready');
       } catch (cause) {
-        host.down(cause as ListenError);
+        failure = cause as ListenError;
       }
+      if (failure) host.down(failure);
       // The core takes nothing of a link that it has closed; but no timer may stay.
       if (!members.has(link)) return;
-      if (chunk) inner ??= chunk.overflow(sse, rest, host, link.ask);
+      inner ??= chunk?.overflow(sse, rest, host, link.ask);
       reading = false;
       free = world.monotonic() + PAUSE;
       beat();

@@ -105,7 +105,7 @@ test('a page that listens to more than the provider holds does not stay without 
   client.listen(order, { updated: seen }, { loadedAt: world.now() });
   await world.until(() => overflows === 1);
   await world.settle();
-  expect(client.status().error).toMatchObject({ name: 'ListenError', code: 'network' });
+  expect(client.status().error).toMatchObject({ name: 'ListenError', code: 'protocol' });
   // All goes over our own server, without a loop of reads.
   await world.until(() => client.status().state === 'connected');
   await world.advance(20_000);

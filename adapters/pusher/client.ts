@@ -39,7 +39,10 @@ async function load() {
     ]);
     // The SDK is CommonJS, and describes itself as a module: `default` is the class, or holds it.
     const { default: loaded } = sdk as unknown as { default: PusherClass | { default: PusherClass } };
-    return { createSession, openSocket, Pusher: 'default' in loaded ? loaded.default : loaded };
+    const Pusher = 'default' in loaded ? loaded.default : loaded;
+    // A bundler may have put an empty stand-in for an optional peer that is not installed.
+    if (typeof Pusher !== 'function') throw new TypeError('"pusher-js" holds no class');
+    return { createSession, openSocket, Pusher };
   } catch (cause) {
     // Retried: the file of a page that was deployed anew is there again after the next build.
     throw new ListenError('unavailable', 'pusher: "pusher-js" could not be loaded; it needs npm install pusher-js', {

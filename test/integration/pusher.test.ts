@@ -399,6 +399,21 @@ describe('the connection of a page', () => {
     expect(emulator.counters.connected).toBe(0);
   });
 
+  test('a socket that falls silent after it was confirmed is as good as cut: the keys are not to blame', async () => {
+    const { it, emulator, world } = await pair();
+    it.listen('Order/1');
+    await until(() => it.attached.length);
+    emulator.faults.set({ silent: true });
+    it.listen('Order/1', 'Order/2');
+    await until(() => it.asked.length === 2);
+    await world.settle();
+    await world.advance(10_000);
+    await until(() => it.downs.length);
+    expect(it.downs.map(({ code }) => code)).toEqual(['network']);
+    expect(it.downs[0]?.message).toContain('nothing was heard');
+    expect(it.downs[0]?.message).not.toContain('PUSHER_');
+  });
+
   test('closed by the core from inside a call: nothing comes back', async () => {
     const { it, emulator, world } = await pair();
     it.listen('Order/1');
@@ -645,6 +660,7 @@ describe('a compatible server', () => {
     it.listen('Order/1');
     await until(() => it.downs.length);
     expect(it.downs.map(({ code, retryable }) => [code, retryable])).toEqual([['unavailable', true]]);
+    expect(it.downs[0]?.message).toContain('compare PUSHER_SECRET on the server');
     await world.advance(world.waits.at(-1) ?? 0);
     await until(() => server.opened() === 2);
   });

@@ -168,4 +168,25 @@ describe('answers', () => {
     expect(String(error)).not.toContain('signature=');
     expect(String(error).length).toBeLessThan(400);
   });
+
+  const address = 'http://api.local/apps/1/users/5e88/terminate_connections?auth_key=k123&auth_signature=abc';
+  test.each([
+    [
+      { error: { message: `request to ${address} failed, reason: connect ECONNREFUSED 127.0.0.1:1` } },
+      'ECONNREFUSED 127',
+    ],
+    [{ error: { message: `request to ${address} failed, reason: `, code: 'ECONNREFUSED' } }, 'reached: ECONNREFUSED'],
+    [new Error(`Invalid response body while trying to fetch ${address}: aborted`), 'reached: aborted'],
+    [new Error(`maximum redirect reached at: ${address}`), 'maximum redirect'],
+    [{ status: 401, body: `you should have sent "POST\n${address}"` }, 'you should have sent'],
+  ])('an error shows the reason, and never the address: %#', (thrown, sentence) => {
+    const { error } = judge(thrown);
+    expect(String(error)).toContain(sentence);
+    expect(`${error} ${error.cause}`).not.toMatch(/k123|abc|5e88/);
+  });
+
+  test('nor does the answer of a success that is none', async () => {
+    const [outcome] = await publish(scripted(() => `{"error":"${address}"}`).api, [item(['a'])], names);
+    expect(String(outcome?.kind === 'later' && outcome.error)).toMatch(/^(?!.*(k123|abc|5e88)).*error in its body/);
+  });
 });

@@ -56,7 +56,9 @@ export const rooms: Rule = (graph) =>
 
 /** An adapter's half does not reach its other half, and what both halves share is pure. */
 export const halves: Rule = (graph) => {
-  const adapters = new Set([...graph.keys()].map(adapterOf).filter((name) => name !== undefined && !NO_ADAPTERS.includes(name)));
+  const adapters = new Set(
+    [...graph.keys()].map(adapterOf).filter((name) => name !== undefined && !NO_ADAPTERS.includes(name)),
+  );
   return [...adapters].flatMap((name) => {
     const inside = (half: string): string[] =>
       [...reach(graph, `adapters/${name}/${half}.ts`)].filter((file) => adapterOf(file) === name);

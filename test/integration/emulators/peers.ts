@@ -3,10 +3,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import PusherServer from 'pusher';
 import pusherJs from 'pusher-js';
-import { expect } from 'vitest';
+import { afterEach, expect } from 'vitest';
 import { WebSocket } from 'ws';
 import { sign } from '../../../adapters/emulators/pusher/app.js';
-import type { PusherEmulator } from '../../../adapters/emulators/pusher/start.js';
+import {
+  type PusherEmulator,
+  type PusherEmulatorOptions,
+  startPusherEmulator,
+} from '../../../adapters/emulators/pusher/start.js';
 
 /** Its declarations are of an ES module with a default; what is loaded is CommonJS, and the class itself. */
 export const PusherClient: typeof pusherJs.default = pusherJs as unknown as typeof pusherJs.default;
@@ -207,4 +211,18 @@ export async function startAuthEndpoint(
   servers.push(server);
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked };
+}
+
+/** Call it at the top of a test file: starts emulators, and ends them and everything that connected after each test. */
+export function startingEmulators(): (options?: PusherEmulatorOptions) => Promise<PusherEmulator> {
+  const started: PusherEmulator[] = [];
+  afterEach(async () => {
+    closePeers();
+    await Promise.all(started.splice(0).map((one) => one.close()));
+  });
+  return async (options) => {
+    const made = await startPusherEmulator(options);
+    started.push(made);
+    return made;
+  };
 }

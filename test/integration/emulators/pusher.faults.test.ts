@@ -1,28 +1,25 @@
 /** The fault switches of the emulated Pusher, from code and over the control route. */
 import { connect } from 'node:net';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { NO_FAULTS } from '../../../adapters/emulators/emulator.js';
-import {
-  type PusherEmulator,
-  type PusherEmulatorOptions,
-  startPusherEmulator,
-} from '../../../adapters/emulators/pusher/start.js';
+import { type PusherEmulator, startPusherEmulator } from '../../../adapters/emulators/pusher/start.js';
 import { createTestWorld } from '../../kit/world.js';
-import { type Bare, closePeers, connectBare, once, serverSdk, settled, soon, startClient, subscribe } from './peers.js';
+import {
+  type Bare,
+  connectBare,
+  once,
+  serverSdk,
+  settled,
+  soon,
+  startClient,
+  startingEmulators,
+  subscribe,
+} from './peers.js';
 
 let emulator: PusherEmulator;
-const started: PusherEmulator[] = [];
-async function start(options?: PusherEmulatorOptions): Promise<PusherEmulator> {
-  const made = await startPusherEmulator(options);
-  started.push(made);
-  return made;
-}
+const start = startingEmulators();
 beforeEach(async () => {
   emulator = await start();
-});
-afterEach(async () => {
-  closePeers();
-  await Promise.all(started.splice(0).map((one) => one.close()));
 });
 const withTime = () => createTestWorld(() => Promise.reject(new Error('no network here')));
 const events = (bare: Bare): string[] =>

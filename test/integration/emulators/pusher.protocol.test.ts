@@ -1,26 +1,13 @@
 /** The emulated Pusher seen through a bare WebSocket: every frame and every close code, as the protocol states them. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  type PusherEmulator,
-  type PusherEmulatorOptions,
-  startPusherEmulator,
-} from '../../../adapters/emulators/pusher/start.js';
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { PusherEmulator } from '../../../adapters/emulators/pusher/start.js';
 import { createTestWorld } from '../../kit/world.js';
-import { closePeers, connectBare, serverSdk, settled, soon, subscribe } from './peers.js';
+import { connectBare, serverSdk, settled, soon, startingEmulators, subscribe } from './peers.js';
 
 let emulator: PusherEmulator;
-const started: PusherEmulator[] = [];
-async function start(options?: PusherEmulatorOptions): Promise<PusherEmulator> {
-  const made = await startPusherEmulator(options);
-  started.push(made);
-  return made;
-}
+const start = startingEmulators();
 beforeEach(async () => {
   emulator = await start();
-});
-afterEach(async () => {
-  closePeers();
-  await Promise.all(started.splice(0).map((one) => one.close()));
 });
 const withTime = () => createTestWorld(() => Promise.reject(new Error('no network here')));
 const errorOf = async (bare: ReturnType<typeof connectBare>) => (await bare.next('pusher:error')).data;

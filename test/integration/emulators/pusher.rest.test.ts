@@ -1,31 +1,18 @@
 /** The HTTP API of the emulated Pusher, by the official server library and by requests that it would not make. */
 import { createHash } from 'node:crypto';
 import PusherServer from 'pusher';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { requestSignature } from '../../../adapters/emulators/pusher/app.js';
-import {
-  type PusherEmulator,
-  type PusherEmulatorOptions,
-  startPusherEmulator,
-} from '../../../adapters/emulators/pusher/start.js';
+import type { PusherEmulator } from '../../../adapters/emulators/pusher/start.js';
 import { createTestWorld } from '../../kit/world.js';
-import { closePeers, connectBare, serverSdk, settled, subscribe } from './peers.js';
+import { connectBare, serverSdk, settled, startingEmulators, subscribe } from './peers.js';
 
 let emulator: PusherEmulator;
 let sdk: PusherServer;
-const started: PusherEmulator[] = [];
-async function start(options?: PusherEmulatorOptions): Promise<PusherEmulator> {
-  const made = await startPusherEmulator(options);
-  started.push(made);
-  return made;
-}
+const start = startingEmulators();
 beforeEach(async () => {
   emulator = await start({ subscriptionCount: true });
   sdk = serverSdk(emulator);
-});
-afterEach(async () => {
-  closePeers();
-  await Promise.all(started.splice(0).map((one) => one.close()));
 });
 
 /** A signed request of any body. */

@@ -53,21 +53,21 @@ export interface Visitor {
 
 /** What a stream shall cover. */
 export interface Coverage {
-  /** For each granted channel, the position after which to read, and the wall-clock time at which its grant ends. */
-  readonly channels: ReadonlyMap<Channel, { readonly after: Position | null; readonly expires: number }>;
+  /** For each granted channel, the position after which to read, and when its grant ends, on the node's monotonic clock. */
+  readonly channels: ReadonlyMap<Channel, { readonly after: Position | null; readonly ends: number }>;
   readonly own: Position | null;
   readonly refused: readonly Channel[];
   readonly reauthorise: readonly Channel[];
   /**
-   * The wall-clock time at which the stream ends: the user's own channels need no grant, but must not outlive a login
-   * for longer than one. Default: never.
+   * When the stream ends, on the node's monotonic clock: the user's own channels need no grant, but must not outlive a
+   * login for longer than one. Default: never.
    */
   readonly until?: number;
 }
 
 /** One live stream, as the routes see it. */
 export interface Stream {
-  /** The covered channels, each with the wall-clock time at which its grant ends. */
+  /** The covered channels, each with the end of its grant on the node's monotonic clock. */
   readonly covered: ReadonlyMap<Channel, number>;
   readonly closed: boolean;
   /** Called once when it is gone. */
@@ -82,8 +82,8 @@ export interface Streams<S extends Stream = Stream> {
   cover(stream: S, coverage: Coverage): boolean;
   /** Ends the cover of channels in mid-stream, ahead of everything that waits. */
   uncover(stream: S, channels: readonly Channel[], why: 'refused' | 'reauthorise'): void;
-  /** Lets the stream and the cover of channels last longer. */
-  prolong(stream: S, channels: readonly Channel[], expires: number): void;
+  /** Lets the stream and the cover of channels last until `ends`, on the node's monotonic clock. */
+  prolong(stream: S, channels: readonly Channel[], ends: number): void;
   /** One heartbeat to one connection: with the position that the node has proved, or (`undefined`) degraded. */
   beatOne(stream: S, position: Position | undefined): void;
   /** Says goodbye to one connection and ends its stream. */

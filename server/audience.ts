@@ -22,15 +22,15 @@ export const MOST_OF_USER: number = MOST_COUNTED / 20;
 /** One authorisation, shared by its pairs. */
 interface Listening {
   readonly user: Channel;
-  /** On the wall clock. */
+  /** On the monotonic clock. */
   readonly end: number;
 }
 
 export interface Audience {
   /**
-   * A connection may hear these channels until `expires`, on the wall clock. `user`: the user's own channel, one of them.
+   * A connection may hear these channels until `ends`, on the monotonic clock. `user`: the user's own channel, one of them.
    */
-  note(user: Channel, connection: string, channels: readonly Channel[], expires: number): void;
+  note(user: Channel, connection: string, channels: readonly Channel[], ends: number): void;
   /** How many connections hear any of these channels, at most as many as make a difference for the spread. */
   count(channels: readonly Channel[]): number;
   /** How many connections there are, at most as many as make a difference. */
@@ -40,7 +40,7 @@ export interface Audience {
 }
 
 /**
- * @param now the wall clock in milliseconds
+ * @param now a monotonic clock in milliseconds
  * @param mostPerUser connections of one user that count: nobody makes everybody wait by naming ever new ones
  */
 export function createAudience(now: () => number, mostPerUser: number): Audience {
@@ -81,9 +81,9 @@ export function createAudience(now: () => number, mostPerUser: number): Audience
   }
 
   return {
-    note(user, connection, channels, expires) {
+    note(user, connection, channels, ends) {
       if (countOf(user) >= mostPerUser && !listeners.get(user)?.has(connection)) return;
-      const one: Listening = { user, end: expires };
+      const one: Listening = { user, end: ends };
       for (const channel of channels) {
         const held = listeners.get(channel);
         if (held) remove(held, connection);

@@ -12,9 +12,9 @@ import { unavailable } from './http-error.js';
 import type { Secrets } from './secrets.js';
 
 /**
- * How far the clocks of two nodes may differ, in milliseconds: with NTP they are within one second. A grant that ends later
- * than one made now would was made by a clock that was wrong, and would outlive the right by as much. (In the last
- * `grantLife` before its end nothing tells it from a new one.)
+ * How far the wall clocks of two nodes may differ, in milliseconds: with NTP they are within one second. A grant that ends
+ * later than one made now would was made by a clock that was wrong, and would outlive the right by as much. (In the last
+ * `grantLife` before its end nothing tells it from a new one: docs/deploying.md, "Clocks".)
  */
 const CLOCK_TOLERANCE = 30_000;
 
@@ -44,18 +44,24 @@ export interface JudgeOptions {
   readonly follower: Follower;
   readonly secrets: Secrets;
   readonly grantLife: number;
-  /** Wall clock, milliseconds. */
+  /** Names this process among those that share its secrets. */
+  readonly node: string;
+  /** Monotonic and wall clock, milliseconds. */
+  readonly monotonic: () => number;
   readonly now: () => number;
 }
 
-export function createJudge({ follower, secrets, grantLife, now }: JudgeOptions): Judge {
+export function createJudge({ follower, secrets, grantLife, node, monotonic, now }: JudgeOptions): Judge {
   const { history } = follower;
 
-  /** Whether a grant can be judged, now. */
-  function holds({ expires, position }: Grant): boolean {
-    const order = comparePositions(position, history.top);
-    const inTime = expires > now() && expires <= now() + grantLife + CLOCK_TOLERANCE;
-    return inTime && order !== undefined && order <= 0 && !history.forgotten(position);
+  /** For how long a grant still holds, in milliseconds: none or less when it does not. */
+  function rest(grant: Grant): number {
+    const order = comparePositions(grant.position, history.top);
+    if (order === undefined || order > 0 || history.forgotten(grant.position)) return 0;
+    // No change of the wall clock ends or prolongs what this node has made itself.
+    if (grant.node === node && grant.ends !== undefined) return grant.ends - monotonic();
+    const left = grant.expires - now();
+    return left <= grantLife + CLOCK_TOLERANCE ? left : 0;
   }
 
   return {
@@ -76,18 +82,20 @@ export function createJudge({ follower, secrets, grantLife, now }: JudgeOptions)
         throw unavailable('This server has not caught up yet; try again.');
     },
     coverage(asked, own, grants, identity) {
-      const channels = new Map<Channel, { after: Position | null; expires: number }>();
+      const channels = new Map<Channel, { after: Position | null; ends: number }>();
       for (const grant of grants) {
-        if (!holds(grant)) continue;
+        const left = rest(grant);
+        if (left <= 0) continue;
+        const ends = monotonic() + left;
         for (const channel of grant.channels) {
           const after = asked.get(channel);
           if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;
           const known = channels.get(channel);
-          if (!known || known.expires < grant.expires) channels.set(channel, { after, expires: grant.expires });
+          if (!known || known.ends < ends) channels.set(channel, { after, ends });
         }
       }
       const reauthorise = [...asked.keys()].filter((channel) => !channels.has(channel));
-      return { channels, own, refused: [], reauthorise, until: now() + grantLife };
+      return { channels, own, refused: [], reauthorise, until: monotonic() + grantLife };
     },
   };
 }

@@ -8,8 +8,11 @@ export interface Grant {
   readonly user: string;
   readonly session?: string;
   readonly channels: readonly Channel[];
-  /** Wall clock, milliseconds since 1970. */
+  /** Wall clock, milliseconds since 1970: the only clock that nodes share. */
   readonly expires: number;
+  /** Where it was made, and its end on the monotonic clock of that node, which judges it by that. */
+  readonly node?: string;
+  readonly ends?: number;
   /** Noted before the right was asked, so that a revocation at or after it cancels the grant. */
   readonly position: Position;
 }

@@ -44,6 +44,8 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     grantLife,
     heartbeat,
     origins,
+    node,
+    monotonic,
     now,
     onError,
     onRefused,
@@ -86,8 +88,8 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     const results = await access.check(identity, objects);
     const channels = objects.filter((_, index) => results[index] === 'granted').map(channelOf);
     onRefused(results.filter((result) => result === 'refused').length);
-    const grant =
-      channels.length > 0 && writeGrant({ ...who(identity), channels, position, expires: now() + grantLife }, secrets);
+    const life = { expires: now() + grantLife, node, ends: monotonic() + grantLife };
+    const grant = channels.length > 0 && writeGrant({ ...who(identity), channels, position, ...life }, secrets);
     return { epoch: epochOf(position), results, ...(grant && { grant }), expiresIn: grantLife };
   }
 

@@ -1,4 +1,5 @@
 /** The public face of the server: wires the log, the history, the SSE hub, access and the routes into one notifier. */
+import { randomBytes } from 'node:crypto';
 import type { Log, LogEntry, RevokeEntry } from '../adapters/contract.js';
 import { CAUSE_HEADER } from '../adapters/protocol.js';
 import { collectEvents, createSseServer, type SseServer } from '../adapters/sse/server.js';
@@ -73,7 +74,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const now = (): number => Date.now();
 
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const audience = createAudience(now, limits.connectionsPerUser);
+  const audience = createAudience(monotonic, limits.connectionsPerUser);
   const adapter =
     options.adapter ?? choice?.create(settings.namespace, (message) => logger({ level: 'warn', message }));
   const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
@@ -112,7 +113,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     },
   });
   // With a hosted provider too: pages read the log here, and listen here where they cannot reach it.
-  const sse: SseServer = createSseServer({ history: follower.history, monotonic, now, elsewhere: audience.total });
+  const sse: SseServer = createSseServer({ history: follower.history, monotonic, elsewhere: audience.total });
   const relay =
     adapter &&
     createRelay({ log, follower, adapter, audience, grantLife, monotonic, random: Math.random, onError, logger });
@@ -152,6 +153,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     grantLife,
     heartbeat,
     origins: options.origins ?? [],
+    node: randomBytes(8).toString('base64url'),
+    monotonic,
     now,
     onError,
     onRefused: (count) => {

@@ -46,7 +46,7 @@ interface ProviderRouteOptions<Request> extends HandlerOptions<Request> {
 }
 
 export function createProviderRoute<Request>(options: ProviderRouteOptions<Request>): ProviderRoute<Request> {
-  const { access, follower, gate, limits, hosted, judge, grantLife, now, onRefused } = options;
+  const { access, follower, gate, limits, hosted, judge, grantLife, monotonic, now, onRefused } = options;
   const { history } = follower;
 
   function assertHealthy(): void {
@@ -85,9 +85,14 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
         const every = covered.map(everyOf).filter((channel) => channel !== undefined);
         const channels = [...new Set([...covered, ...every, ...identity.own, EVERYBODY])];
         // The user's own channels need no grant, but must not outlive a login for longer than one.
-        const expires = Math.min(now() + grantLife, ...[...coverage.channels.values()].map((one) => one.expires));
+        const ends = Math.min(monotonic() + grantLife, ...[...coverage.channels.values()].map((one) => one.ends));
         const authorised = await fromPage(() =>
-          hosted.adapter.authorise({ connection: asked.connection, user: identity.users[0], channels, expires }),
+          hosted.adapter.authorise({
+            connection: asked.connection,
+            user: identity.users[0],
+            channels,
+            expires: now() + ends - monotonic(),
+          }),
         );
         const after = look();
         const stands = covered.every((channel) => after.channels.has(channel));
@@ -95,12 +100,12 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
         // A right has ended while this was being made: it was shown to nobody, and is made anew.
         if (!stands) continue;
         hosted.reached();
-        hosted.audience.note(audienceChannel('user', identity.users[0]), asked.connection, channels, expires);
+        hosted.audience.note(audienceChannel('user', identity.users[0]), asked.connection, channels, ends);
         return {
           epoch: epochOf(history.top),
           reauthorise: coverage.reauthorise,
           details: authorised.details,
-          renewIn: Math.max(0, Math.min(authorised.renewIn, expires - now())),
+          renewIn: Math.max(0, Math.min(authorised.renewIn, ends - monotonic())),
         };
       }
       throw unavailable('Rights changed while they were being asked; try again.');

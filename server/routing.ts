@@ -48,6 +48,10 @@ export interface HandlerOptions<Request> {
   readonly grantLife: number;
   readonly heartbeat: number;
   readonly origins: readonly string[];
+  /** Names this process in the grants that it makes. */
+  readonly node: string;
+  /** Monotonic and wall clock, milliseconds. */
+  readonly monotonic: () => number;
   readonly now: () => number;
   readonly onError: (error: unknown) => void;
   readonly onRefused: (count: number) => void;

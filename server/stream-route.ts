@@ -53,7 +53,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     limits,
     grantLife,
     heartbeat,
-    now,
+    monotonic,
     onError,
     onRefused,
     judge,
@@ -124,13 +124,13 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const granted = objects.filter((_, index) => results[index] === 'granted').map(channelOf);
     const standing = granted.filter((channel) => !history.revoked(identity.users, channel, position));
     if (standing.length < granted.length) return tryAgain(connection);
-    const expires = now() + grantLife;
+    const ends = monotonic() + grantLife;
     streams.cover(connection, {
-      channels: new Map(granted.map((channel) => [channel, { after, expires }])),
+      channels: new Map(granted.map((channel) => [channel, { after, ends }])),
       own: after,
       refused,
       reauthorise: [],
-      until: expires,
+      until: ends,
     });
     renewLater(connection, request, identity);
   }
@@ -170,7 +170,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       channels.filter((channel) => !granted.includes(channel)),
       'refused',
     );
-    streams.prolong(connection, granted, now() + grantLife);
+    streams.prolong(connection, granted, monotonic() + grantLife);
     renewLater(connection, request, identity);
   }
 

@@ -57,9 +57,9 @@ export function joined(batch: Batch): Frame {
 
 export interface Connection extends Stream, Visitor {
   readonly sink: StreamSink;
-  /** The covered channels, each with the wall-clock time at which its grant ends. */
+  /** The covered channels, each with the end of its grant on the monotonic clock. */
   readonly covered: Map<Channel, number>;
-  /** The wall-clock time by which it must have been opened anew: whoever is not logged in any more cannot. */
+  /** When it must have been opened anew, on the monotonic clock: whoever is not logged in any more cannot. */
   until: number;
   /** Entries with a serial at or below it were part of its replay. */
   serial: number;

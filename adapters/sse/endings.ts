@@ -23,7 +23,7 @@ export function createEndings(): Endings {
   return {
     watch(connection) {
       let earliest = connection.until;
-      for (const expires of connection.covered.values()) earliest = Math.min(earliest, expires);
+      for (const ends of connection.covered.values()) earliest = Math.min(earliest, ends);
       if (connection.closed || earliest === Number.POSITIVE_INFINITY) return;
       const slot = slotOf(earliest);
       const waiting = slots.get(slot);
@@ -41,9 +41,7 @@ export function createEndings(): Endings {
         slots.delete(slot);
         return [...waiting].map((connection) => ({
           connection,
-          channels: [...connection.covered]
-            .filter(([, expires]) => slotOf(expires) <= last)
-            .map(([channel]) => channel),
+          channels: [...connection.covered].filter(([, ends]) => slotOf(ends) <= last).map(([channel]) => channel),
           stream: slotOf(connection.until) <= last,
         }));
       });

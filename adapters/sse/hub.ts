@@ -25,9 +25,8 @@ const STALL_LIMIT = 30_000;
 
 export interface HubOptions {
   readonly history: HistoryReader;
-  /** Monotonic and wall clock, milliseconds. */
+  /** Monotonic clock, milliseconds: no change of the wall clock ends or prolongs a stream. */
   readonly monotonic: () => number;
-  readonly now: () => number;
   /** Runs a function after the current turn, before timers. Default `setImmediate`. */
   readonly soon?: (run: () => void) => void;
   /** How many more pages listen over a hosted provider: they refresh after a resync too. Default none. */
@@ -62,7 +61,7 @@ export interface Hub extends Streams<Connection> {
 }
 
 export function createHub(options: HubOptions): Hub {
-  const { history, monotonic, now, soon = setImmediate, elsewhere = () => 0 } = options;
+  const { history, monotonic, soon = setImmediate, elsewhere = () => 0 } = options;
   const connections = new Set<Connection>();
   /** Who listens to a channel. Channels without listeners are not in it. */
   const listeners = new Map<Channel, Set<Connection>>();
@@ -222,9 +221,9 @@ export function createHub(options: HubOptions): Hub {
       if (connection.closed) return false;
       const { channels, own, until = Number.POSITIVE_INFINITY } = coverage;
       const after = new Map<Channel, Position | null>();
-      for (const [channel, { after: position, expires }] of channels) {
+      for (const [channel, { after: position, ends }] of channels) {
         after.set(channel, position);
-        connection.covered.set(channel, expires);
+        connection.covered.set(channel, ends);
       }
       for (const channel of connection.own) after.set(channel, own);
       // From here to the end nothing awaits: what is noted, registered and copied belongs to one moment.
@@ -240,9 +239,9 @@ export function createHub(options: HubOptions): Hub {
     },
     uncover,
     revoke,
-    prolong(connection, channels, expires) {
-      for (const channel of channels) if (connection.covered.has(channel)) connection.covered.set(channel, expires);
-      connection.until = expires;
+    prolong(connection, channels, ends) {
+      for (const channel of channels) if (connection.covered.has(channel)) connection.covered.set(channel, ends);
+      connection.until = ends;
       endings.watch(connection);
     },
     deliver({ position, entry }) {
@@ -274,7 +273,7 @@ export function createHub(options: HubOptions): Hub {
     },
     dismiss,
     expire() {
-      for (const { connection, channels, stream } of endings.due(now())) {
+      for (const { connection, channels, stream } of endings.due(monotonic())) {
         uncover(connection, channels, 'reauthorise');
         if (stream) dismiss(connection, 0);
         endings.watch(connection);

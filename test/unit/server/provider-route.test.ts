@@ -4,7 +4,7 @@ import { audienceChannel } from '../../../adapters/channel.js';
 import type { Position } from '../../../adapters/position.js';
 import { EVERYBODY, type ProviderAdapter, type ProviderForms } from '../../../adapters/provider.js';
 import { createFaultyLog } from '../../../adapters/testing/index.js';
-import { writeGrant } from '../../../server/grants.js';
+import { type Grant, readGrant, writeGrant } from '../../../server/grants.js';
 import { createNotifier } from '../../../server/index.js';
 import { createMemoryLog } from '../../../server/log/memory.js';
 import { handlerOf } from '../../../server/notifier.js';
@@ -99,6 +99,11 @@ const post = (body: Record<string, unknown>) =>
 const form = (body: string | object) => ask('POST', '/auth', body, 'application/x-www-form-urlencoded; charset=UTF-8');
 const grantFor = async (...ids: string[]): Promise<string> =>
   (await post({ objects: ids.map((id) => ({ entity: 'Order', id })) })).body.grant;
+/** The same grant as another node would have made it: that one is judged by the wall clock. */
+function ofAnotherNode(token: string): string {
+  const secrets = createSecrets(['a-secret-that-is-long-enough'], 'default');
+  return writeGrant({ ...(readGrant(token, secrets) as Grant), node: 'another' }, secrets);
+}
 const exchange = (grants: string[], ...channels: string[]) => post({ connection: 'c1', grants, channels });
 
 async function own(): Promise<{ user: string; session: string }> {
@@ -149,9 +154,9 @@ describe('our own client shows its grants', () => {
   test('a grant that was made while the clock was ahead is made again; one of a node that is ahead by seconds holds', async () => {
     const begin = Date.now();
     vi.setSystemTime(begin + 3_600_000);
-    const wrong = await grantFor('1');
+    const wrong = ofAnotherNode(await grantFor('1'));
     vi.setSystemTime(begin + 30_000);
-    const near = await grantFor('2');
+    const near = ofAnotherNode(await grantFor('2'));
     vi.setSystemTime(begin);
     expect((await exchange([wrong, near], 'Order/1', 'Order/2')).body.reauthorise).toEqual(['Order/1']);
     const request = { wait: 'once', grants: [wrong, near], channels: { 'Order/1': null, 'Order/2': null }, own: null };

@@ -116,7 +116,7 @@ describe('while a stream waits for this node to catch up', () => {
     held = true;
     const answer = once(grant, { 'Order/1': await ahead(1) });
     await settle();
-    vi.setSystemTime(Date.now() + LIFE);
+    await vi.advanceTimersByTimeAsync(LIFE);
     held = false;
     for (const proceed of proofs) proceed();
     expect(events(await answer)).toEqual(['hello', 'reauthorise Order/1', 'ready']);

@@ -187,7 +187,7 @@ describe('DESIGN 6, "Positions cannot run ahead of what was written" and "Confla
         const { now, pass } = handClock();
         const history = createHistory(windowOf(0, 0), { retention: 1e9, cap: 1e6, now });
         const soon: (() => void)[] = [];
-        const server = createSseServer({ history, monotonic: now, now, soon: (run) => soon.push(run) });
+        const server = createSseServer({ history, monotonic: now, soon: (run) => soon.push(run) });
         const { hub } = server;
         const log: Happened[] = [];
         const streams: Stream[] = [];
@@ -224,7 +224,7 @@ describe('DESIGN 6, "Positions cannot run ahead of what was written" and "Confla
               );
               const read = (position: Position | null): Position => position ?? at(offset);
               const channels = new Map(
-                one.channels.map((channel, n) => [channel, { after: after[n] ?? null, expires: 1e15 }]),
+                one.channels.map((channel, n) => [channel, { after: after[n] ?? null, ends: 1e15 }]),
               );
               const from = new Map<Channel, Position>();
               for (const [channel, { after: position }] of channels) from.set(channel, read(position));

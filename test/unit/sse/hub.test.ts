@@ -24,7 +24,7 @@ beforeEach(() => {
   history = createHistory(windowOf(0, 0), { retention: 420_000, cap: 100_000, now: clock.now });
   soon = [];
   offset = 0;
-  hub = createHub({ history, monotonic: clock.now, now: clock.now, soon: (run) => soon.push(run) });
+  hub = createHub({ history, monotonic: clock.now, soon: (run) => soon.push(run) });
 });
 
 function append(...entries: LogEntry[]): void {
@@ -57,12 +57,12 @@ function cover(
   channels: Readonly<Record<Channel, Position | null>> | Channel[],
   {
     own = null,
-    expires = clock.now() + LIFE,
+    ends = clock.now() + LIFE,
     refused = [],
     reauthorise = [],
   }: {
     own?: Position | null;
-    expires?: number;
+    ends?: number;
     refused?: Channel[];
     reauthorise?: Channel[];
   } = {},
@@ -71,7 +71,7 @@ function cover(
     ? channels.map((channel) => [channel, null])
     : Object.entries(channels);
   return hub.cover(connection, {
-    channels: new Map(asked.map(([channel, after]) => [channel, { after, expires }])),
+    channels: new Map(asked.map(([channel, after]) => [channel, { after, ends }])),
     own,
     refused,
     reauthorise,
@@ -425,8 +425,8 @@ describe('the end of a right', () => {
     const opened = open();
     hub.cover(opened.connection, {
       channels: new Map([
-        ['Order/1', { after: null, expires: clock.now() + 10_000 }],
-        ['Order/2', { after: null, expires: clock.now() + 20_000 }],
+        ['Order/1', { after: null, ends: clock.now() + 10_000 }],
+        ['Order/2', { after: null, ends: clock.now() + 20_000 }],
       ]),
       own: null,
       refused: [],

@@ -74,7 +74,7 @@ export function createConnection(
 ): Connection {
   const { world } = core;
   const retry = createRetry(core, core.changed);
-  const [openLink, closeShared] = createOpener(core, adapters);
+  const [openLink, warm, closeShared] = createOpener(core, adapters);
   let current: Live | undefined;
   let opening: Live | undefined;
   let distrusted = false;
@@ -94,6 +94,7 @@ export function createConnection(
   /** What a link shall cover: everything granted. No link while nothing is, unless all there is was refused. */
   function pursue(): void {
     const { config, subs } = core;
+    warm();
     if (!config || opening || retry.at) return;
     const covers = new Map([...subs].filter(([, sub]) => sub.grant));
     const grants = [...new Set([...covers.values()].map((sub) => sub.grant?.token as string))];
@@ -150,7 +151,10 @@ export function createConnection(
       },
       down: (cause) => down(held, cause),
     };
-    openLink(held, host);
+    const link = openLink(host);
+    // An adapter may have ended it, or the host everything, from inside `open`.
+    if (held.ended) link.close();
+    else held.link = link;
   }
 
   function heard(held: Live, event: ServerEvent, id: Position | undefined): void {

@@ -5,7 +5,6 @@
 import type { ClientAdapter, Interest, Link, LinkHost } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import { parseNotification } from '../../adapters/notification.js';
-import { isAfter, isNews } from '../../adapters/position.js';
 import type { ConfigAnswer, ProviderAuthAnswer, ServerEvent, StreamAnswer } from '../../adapters/protocol.js';
 import type {
   CheckMessage,
@@ -14,6 +13,7 @@ import type {
   ProviderInterest,
 } from '../../adapters/provider.js';
 import type { Core } from './core.js';
+import { createSeen } from './seen.js';
 import { createTimer } from './timer.js';
 
 /**
@@ -32,9 +32,6 @@ const CHECK = 60_000;
  * milliseconds: no message can make a loop of reads.
  */
 const PAUSE = 1_000;
-/** Notifications that are remembered above the bases, for the whole page: some 0.3 kB each, 4 kB at most. */
-const MAX_REMEMBERED = 1_000;
-
 /** The longest text that is read, four times `MAX_WIRE_BYTES`: anything larger would be kept for a while. */
 const MAX_TEXT = 4_096;
 
@@ -61,11 +58,7 @@ interface Member extends Link {
 export function hosted(sse: ClientAdapter, core: Core): Hosted {
   const { world } = core;
   const members = new Set<Member>();
-  /**
-   * What was handed on above the bases, and to whom. One by one, since the provider keeps no order across channels; by its
-   * text, since the log may hold a merge at the same place, which stands for more.
-   */
-  const remembered = new Map<string, WeakSet<object>>();
+  const { sees, settle } = createSeen(() => askAll());
   let connection: ProviderConnection | undefined;
   /** What the connection was made with; none while there is no connection. */
   let config: ConfigAnswer | undefined;
@@ -92,21 +85,6 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
 
   /** The deadline of something that is not carried from now on; an earlier one stays. */
   const soon = (): number => Math.min(deadline, world.monotonic() + PATIENCE);
-
-  const sees: NonNullable<Link['sees']> = (cursor, form) => {
-    const { position } = form;
-    // Each copy has a wait of its own.
-    const text = JSON.stringify({ ...form, spread: undefined });
-    const seers = remembered.get(text) ?? new WeakSet();
-    if (!isNews(position, cursor.position) || seers.has(cursor)) return false;
-    // Of another log only a read can tell what came before it; too many are forgotten, which repeats but loses nothing.
-    if ((cursor.position && !isAfter(position, cursor.position)) || remembered.size >= MAX_REMEMBERED) {
-      remembered.clear();
-      askAll();
-    }
-    remembered.set(text, seers.add(cursor));
-    return true;
-  };
 
   function close(): void {
     connection?.close();
@@ -215,8 +193,7 @@ export function hosted(sse: ClientAdapter, core: Core): Hosted {
           host.event(event);
           if (event.type === 'ready') {
             failure = undefined;
-            for (const text of remembered.keys())
-              if (!isAfter(JSON.parse(text).position, event.position)) remembered.delete(text);
+            settle(event.position);
           }
         }
       } catch (cause) {

@@ -143,6 +143,29 @@ export interface Lifecycle {
   watch(changed: (what: 'visible' | 'hidden' | 'wake') => void): () => void;
 }
 
+/** What the tabs of one browser share, as the browser has it. Injected, so that tests have browsers of their own. */
+export interface TabsWorld {
+  /**
+   * As `navigator.locks.request` (https://w3c.github.io/web-locks/): waits in the queue of the lock, runs `held` when it is
+   * given, keeps the lock until that promise settles. `steal` takes it at once; the promise of the former holder's request
+   * rejects. Aborting `signal` leaves the queue.
+   */
+  request(
+    name: string,
+    options: { steal?: boolean; signal?: AbortSignal },
+    held: () => Promise<void>,
+  ): Promise<unknown>;
+  /** As `new BroadcastChannel(name)`. */
+  channel(name: string): TabsChannel;
+}
+
+/** The part of a `BroadcastChannel` that is used. */
+export interface TabsChannel {
+  onmessage: ((event: { readonly data: unknown }) => void) | null;
+  postMessage(data: unknown): void;
+  close(): void;
+}
+
 export interface ListenClientOptions {
   /** Where the server's routes are: a path of this site, or a URL. Default `/notify-listen`. */
   readonly url?: string;
@@ -167,6 +190,11 @@ export interface ListenClientOptions {
   readonly world?: Partial<World>;
   /** Default: the page's, or always visible where there is no page. */
   readonly lifecycle?: Lifecycle;
+  /**
+   * Whether the tabs of one browser share a connection. Default `true` in a page whose browser has Web Locks (secure
+   * contexts only), else `false`.
+   */
+  readonly tabs?: boolean | TabsWorld;
 }
 
 export interface ListenClient {

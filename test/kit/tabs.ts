@@ -76,6 +76,7 @@ export function createTestBrowser(): TestBrowser {
       };
       const tabs: TabsWorld = {
         request(name, { steal, signal }, callback) {
+          if (dead) return new Promise(() => {});
           return new Promise<void>((resolve, reject) => {
             const waiting: Waiting = {
               owner,

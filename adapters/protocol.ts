@@ -194,6 +194,8 @@ export interface RefusedEvent {
 export interface GoodbyeEvent {
   readonly type: 'goodbye';
   readonly within: number;
+  /** For so many milliseconds the stream is still served, so that the next one can be opened beside it. Default: it ends now. */
+  readonly lasts?: number;
 }
 
 /** Everything that a server says on a stream, a poll or a catch-up read. */

@@ -49,6 +49,17 @@ export interface Visitor {
   readonly own: readonly Channel[];
   /** A standard `EventSource`, which shows no grants: the node asks for its access itself. */
   readonly standard: boolean;
+  /** When the stream must make room for the next one. Default: never. */
+  readonly farewell?: Farewell;
+}
+
+/** A goodbye that is known from the start. */
+export interface Farewell {
+  /** When it is said, on the node's monotonic clock. */
+  readonly at: number;
+  /** The window of the wait before the next stream, and for how long this one is served meanwhile, in milliseconds. */
+  readonly within: number;
+  readonly lasts: number;
 }
 
 /** What a stream shall cover. */
@@ -86,6 +97,6 @@ export interface Streams<S extends Stream = Stream> {
   prolong(stream: S, channels: readonly Channel[], ends: number): void;
   /** One heartbeat to one connection: with the position that the node has proved, or (`undefined`) degraded. */
   beatOne(stream: S, position: Position | undefined): void;
-  /** Says goodbye to one connection and ends its stream. */
-  dismiss(stream: S, within: number): void;
+  /** Says goodbye to one connection and ends its stream, at once or after it was served for `lasts` milliseconds more. */
+  dismiss(stream: S, within: number, lasts?: number): void;
 }

@@ -1,5 +1,6 @@
 /** Environment constants -> settings. Every mistake is found and reported together, each with its fix. */
 import { randomBytes } from 'node:crypto';
+import { SHORTEST_DURATION } from './duration.js';
 import type { LogLine } from './types.js';
 
 export interface Settings {
@@ -12,6 +13,8 @@ export interface Settings {
   readonly log: string;
   /** Milliseconds. */
   readonly retention: number;
+  /** After how many milliseconds the platform cuts a request off. */
+  readonly maxDuration: number | undefined;
   readonly production: boolean;
 }
 
@@ -27,9 +30,15 @@ const LOGS = ['memory:'];
 
 /** Every constant of this package; those of a provider begin with its own name. */
 const PREFIX = 'NOTIFY_LISTEN_';
-const KNOWN = ['SECRET', 'PROVIDER', 'LOG', 'NAMESPACE', 'RETENTION'].map((name) => PREFIX + name);
+const KNOWN = ['SECRET', 'PROVIDER', 'LOG', 'NAMESPACE', 'RETENTION', 'MAX_DURATION'].map((name) => PREFIX + name);
 /** Constants that are set for a provider only. */
 const KEYS: Readonly<Record<string, string>> = { PUSHER_KEY: 'pusher', ABLY_API_KEY: 'ably' };
+
+/** A number with a unit, in milliseconds; `NaN` for anything else. */
+function milliseconds(text: string): number {
+  const [, amount, unit = ''] = /^(\d{1,9})(ms|s|m|h)$/.exec(text) ?? [];
+  return Number(amount) * (UNITS[unit] ?? Number.NaN);
+}
 
 /** How many characters must be put in, taken out or replaced to make one text of the other. */
 function distance(from: string, to: string): number {
@@ -137,8 +146,7 @@ export function readConfig(
     );
   }
 
-  const [, amount, unit = ''] = /^(\d{1,9})(ms|s|m|h)$/.exec(env.NOTIFY_LISTEN_RETENTION || DEFAULT_RETENTION) ?? [];
-  const retention = Number(amount) * (UNITS[unit] ?? Number.NaN);
+  const retention = milliseconds(env.NOTIFY_LISTEN_RETENTION || DEFAULT_RETENTION);
   if (Number.isNaN(retention))
     mistakes.push(
       `NOTIFY_LISTEN_RETENTION is "${env.NOTIFY_LISTEN_RETENTION}"; write a number with a unit, such as 7m, 420s or 1h`,
@@ -146,6 +154,13 @@ export function readConfig(
   else if (retention < grantLife)
     mistakes.push(
       `NOTIFY_LISTEN_RETENTION is ${retention} ms, but must be at least the life of a grant (grantLife, ${grantLife} ms)`,
+    );
+
+  const duration = env.NOTIFY_LISTEN_MAX_DURATION;
+  const maxDuration = duration ? milliseconds(duration) : undefined;
+  if (maxDuration !== undefined && !(maxDuration >= SHORTEST_DURATION))
+    mistakes.push(
+      `NOTIFY_LISTEN_MAX_DURATION is "${duration}"; write a number with a unit, such as 60s or 5m, of at least ${SHORTEST_DURATION} ms`,
     );
 
   if (mistakes.length > 0)
@@ -157,5 +172,5 @@ export function readConfig(
         'NOTIFY_LISTEN_LOG is memory: this log is for one process only; several processes would never hear each other',
     });
   }
-  return { provider, secrets, namespace, log, retention, production };
+  return { provider, secrets, namespace, log, retention, maxDuration, production };
 }

@@ -11,6 +11,7 @@ import { createJudge } from './coverage.js';
 import { LAG_PATIENCE } from './follower.js';
 import { writeGrant } from './grants.js';
 import { HttpError, unavailable } from './http-error.js';
+import { inTime } from './in-time.js';
 import { corsHeaders, refuseForeign } from './origin.js';
 import { isForm } from './provider-request.js';
 import { createProviderRoute } from './provider-route.js';
@@ -38,12 +39,15 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     access,
     secrets,
     follower,
+    collect,
     limits,
     settings,
     hosted,
     grantLife,
     heartbeat,
     origins,
+    duration,
+    closing,
     node,
     monotonic,
     now,
@@ -94,12 +98,8 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
   }
 
   function health(): RouteAnswer {
-    const healthy = follower.healthy();
-    return {
-      status: healthy ? 200 : 503,
-      headers: JSON_HEADERS,
-      body: JSON.stringify({ status: healthy ? 'ok' : 'degraded' }),
-    };
+    const status = closing() ? 'closing' : follower.healthy() ? 'ok' : 'degraded';
+    return { status: status === 'ok' ? 200 : 503, headers: JSON_HEADERS, body: JSON.stringify({ status }) };
   }
 
   const judge = createJudge(options);
@@ -120,7 +120,10 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
   }
 
   const routes: Readonly<
-    Record<string, Readonly<Record<string, (request: RouteRequest<Request>) => Promise<unknown> | unknown>>>
+    Record<
+      string,
+      Readonly<Record<string, (request: RouteRequest<Request>, arrived: number) => Promise<unknown> | unknown>>
+    >
   > = {
     '/config': { GET: config },
     '/auth': { POST: auth, ...(forms && { GET: provider.form }) },
@@ -128,7 +131,33 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     '/health': { GET: health },
   };
 
+  /** Where the platform cuts requests off, what takes too long is answered before. */
+  async function inDuration(work: Promise<unknown>): Promise<unknown> {
+    if (duration.limit === Number.POSITIVE_INFINITY) return work;
+    let late = false;
+    work.then(
+      (result) => {
+        // Nobody takes the stream any more: what was counted for it is given back.
+        if (late && isAnswer(result) && 'stream' in result) {
+          const { sink, finish } = collect();
+          result.stream(sink);
+          finish();
+        }
+      },
+      (error) => {
+        if (late) onError(error);
+      },
+    );
+    return inTime(work, duration.limit, 'the answer').catch((error: unknown) => {
+      late = true;
+      throw error instanceof HttpError
+        ? error
+        : unavailable('The answer took too long (maxDuration); try again.', error);
+    });
+  }
+
   async function answer(request: RouteRequest<Request>): Promise<RouteAnswer | undefined> {
+    const arrived = monotonic();
     const methods = routes[request.path];
     if (!methods) return undefined;
     const cors = corsHeaders(request, origins);
@@ -147,12 +176,15 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     try {
       const run = methods[request.method];
       if (!run) throw new HttpError(405, 'invalid', `${request.path} takes ${allow}.`);
-      if (request.path !== '/health') {
-        refuseForeign(request, origins, settings.production);
-        if (request.method === 'POST') checkContentType(request, forms);
-        await ready();
-      }
-      const result = await run(request);
+      const work = async (): Promise<unknown> => {
+        if (request.path !== '/health') {
+          refuseForeign(request, origins, settings.production);
+          if (request.method === 'POST') checkContentType(request, forms);
+          await ready();
+        }
+        return run(request, arrived);
+      };
+      const result = await inDuration(work());
       const whole: RouteAnswer = isAnswer(result)
         ? result
         : { status: 200, headers: JSON_HEADERS, body: JSON.stringify(result) };

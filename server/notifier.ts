@@ -7,6 +7,7 @@ import { createAccess } from './access.js';
 import { createAudience } from './audience.js';
 import { readConfig } from './config.js';
 import { createTransactions, currentCause, type Held } from './context.js';
+import { durationOf } from './duration.js';
 import { mergeHeld, notificationEntry, revokeEntry } from './entries.js';
 import { createFollower, LAG_PATIENCE } from './follower.js';
 import { createHandler, type Handler } from './handler.js';
@@ -37,6 +38,9 @@ const MOST_FOREIGN = 20;
 const CLOSE_PATIENCE = 2_000;
 /** Over how long clients spread their return after `close`, in milliseconds. */
 const GOODBYE_WITHIN = 3_000;
+
+/** For so long after that window streams are still served, in milliseconds, so that the last page can open its next one. */
+const DRAIN_MARGIN = 2_000;
 
 /** The handler of each notifier's routes, for `notify-listen/server/express`, `/node` and `/fetch`. */
 const handlers = new WeakMap<Notifier, Handler<unknown>>();
@@ -70,6 +74,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     logger,
   );
   const secrets = createSecrets(settings.secrets, settings.namespace);
+  const maxDuration = options.maxDuration ?? settings.maxDuration;
   const monotonic = (): number => performance.now();
   const now = (): number => Date.now();
 
@@ -121,7 +126,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const access = createAccess<Request, U>({
     ...options,
     secrets,
-    timeout: options.accessTimeout ?? ACCESS_TIMEOUT,
+    // Who is asking takes two questions, and the rights a third.
+    timeout: Math.min(options.accessTimeout ?? ACCESS_TIMEOUT, (maxDuration ?? Number.POSITIVE_INFINITY) / 4),
     onError,
   });
   const standing =
@@ -133,6 +139,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       monotonic,
       onError,
     });
+  let closing: Promise<void> | undefined;
   const handler = createHandler<Request>({
     access,
     secrets,
@@ -152,6 +159,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       },
     grantLife,
     heartbeat,
+    duration: durationOf(maxDuration),
+    closing: () => closing !== undefined,
     origins: options.origins ?? [],
     node: randomBytes(8).toString('base64url'),
     monotonic,
@@ -174,12 +183,11 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     settings,
     {
       ...(adapter && { providerSettings: adapter.publicSettings }),
+      ...(maxDuration !== undefined && { maxDuration }),
       ...{ heartbeat, grantLife, limits, historyCap: options.historyCap ?? HISTORY_CAP },
     },
     logger,
   );
-
-  let closing: Promise<void> | undefined;
 
   function endRight(entry: RevokeEntry): void {
     if (follower.loaded()) follower.history.revoke(entry);
@@ -241,11 +249,11 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       degraded: !follower.healthy(),
       ...(relay && { relay: relay.metrics() }),
     }),
-    close({ within = GOODBYE_WITHIN } = {}) {
+    close({ within = GOODBYE_WITHIN, drain = false } = {}) {
       closing ??= (async () => {
         await outbox.close(Math.min(notifyTimeout, LAG_PATIENCE));
         await relay?.close();
-        await sse.close(within);
+        await sse.close(within, drain ? within + DRAIN_MARGIN : 0);
         await follower.close().catch(onError);
         if (adapter) await inTime(adapter.close(), CLOSE_PATIENCE, `close of "${adapter.name}"`).catch(onError);
         if (options.log === undefined) await log.close();

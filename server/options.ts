@@ -1,4 +1,5 @@
 /** What an application may get wrong in the options of `createNotifier`. */
+import { SHORTEST_DURATION } from './duration.js';
 import type { NotifierOptions } from './types.js';
 
 /** What is wrong with the options, one sentence for each mistake. */
@@ -23,6 +24,9 @@ export function mistakesIn(options: NotifierOptions): string[] {
     if (value !== undefined && !(Number.isFinite(value) && value > 0))
       mistakes.push(`${name}: must be a number above 0`);
   }
+  const { maxDuration } = options;
+  if (maxDuration !== undefined && !(Number.isFinite(maxDuration) && maxDuration >= SHORTEST_DURATION))
+    mistakes.push(`maxDuration: must be a number of milliseconds, at least ${SHORTEST_DURATION}`);
   for (const [name, value] of Object.entries(options.limits ?? {})) {
     if (!(typeof value === 'number' && value > 0)) mistakes.push(`limits.${name}: must be a number above 0`);
   }

@@ -3,6 +3,7 @@ import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../adapters/protocol.
 import type { Collector, StreamSink, Streams } from '../adapters/streams.js';
 import type { Access } from './access.js';
 import type { Settings } from './config.js';
+import type { Duration } from './duration.js';
 import type { Follower } from './follower.js';
 import { HttpError } from './http-error.js';
 import type { Gate } from './limits.js';
@@ -47,6 +48,9 @@ export interface HandlerOptions<Request> {
   readonly hosted: Hosted | undefined;
   readonly grantLife: number;
   readonly heartbeat: number;
+  readonly duration: Duration;
+  /** Whether this node is going away: it takes no new streams. */
+  readonly closing: () => boolean;
   readonly origins: readonly string[];
   /** Names this process in the grants that it makes. */
   readonly node: string;

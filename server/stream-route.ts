@@ -33,9 +33,19 @@ const STREAM_HEADERS = {
   'X-Content-Type-Options': 'nosniff',
 };
 
+/** `arrived`: when the request came, on the monotonic clock. */
 export interface StreamRoute<Request> {
-  get(request: RouteRequest<Request>): Promise<RouteAnswer>;
-  post(request: RouteRequest<Request>): Promise<RouteAnswer>;
+  get(request: RouteRequest<Request>, arrived: number): Promise<RouteAnswer>;
+  post(request: RouteRequest<Request>, arrived: number): Promise<RouteAnswer>;
+}
+
+/** A client that is about to be served. */
+interface Coming {
+  readonly identity: Identity;
+  /** When its request came, on the monotonic clock. */
+  readonly arrived: number;
+  /** It has gone. */
+  readonly leave: () => void;
 }
 
 interface StreamRouteOptions<Request> extends HandlerOptions<Request> {
@@ -53,6 +63,8 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     limits,
     grantLife,
     heartbeat,
+    duration,
+    closing,
     monotonic,
     onError,
     onRefused,
@@ -61,7 +73,13 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   } = options;
   const { history } = follower;
 
-  function open(sink: StreamSink, identity: Identity, leave: () => void, standard: boolean): Stream {
+  /** @throws HttpError 503 where a client must look for another node. */
+  function assertServing(): void {
+    if (closing()) throw unavailable('This server is going away; try again.');
+    if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
+  }
+
+  function open(sink: StreamSink, { identity, arrived, leave }: Coming, standard: boolean): Stream {
     const watched: StreamSink = {
       ...sink,
       watch: ({ drained, closed }) =>
@@ -80,28 +98,30 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       provider: providerNow(options),
       heartbeat,
     };
-    return streams.open(watched, { users: identity.users, own: identity.own, standard }, hello);
+    const { served, handover, within } = duration;
+    const farewell = { at: arrived + served - handover, within, lasts: handover };
+    return streams.open(watched, { users: identity.users, own: identity.own, standard, farewell }, hello);
   }
 
   async function answerAtOnce(
     request: RouteRequest<Request>,
     asked: Asked,
-    identity: Identity,
     grants: readonly Grant[],
-    leave: () => void,
+    coming: Coming,
   ): Promise<RouteAnswer> {
     const collector = collect();
-    const connection = open(collector.sink, identity, leave, false);
+    const connection = open(collector.sink, coming, false);
     // Behind `open`: a client that has gone already is called back for at once.
     request.onClose(collector.finish);
-    const news = streams.cover(connection, judge.coverage(asked.channels, asked.own, grants, identity));
+    const news = streams.cover(connection, judge.coverage(asked.channels, asked.own, grants, coming.identity));
     if (asked.wait === 'once' || news) collector.finish();
     else {
       collector.settle();
+      const wait = Math.min(POLL_WAIT, coming.arrived + duration.served - monotonic());
       const timer = setTimeout(() => {
         streams.beatOne(connection, follower.healthy() ? history.top : undefined);
         collector.finish();
-      }, POLL_WAIT);
+      }, wait);
       collector.answer.finally(() => clearTimeout(timer));
     }
     return { status: 200, headers: JSON_HEADERS, body: await collector.answer };
@@ -175,41 +195,50 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   }
 
   return {
-    async post(request) {
+    async post(request, arrived) {
       const asked = askedOf(await readJson(request, limits.bodyBytes), limits.channelsPerConnection);
       const identity = await access.identify(request.raw);
-      if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
+      // What needs no wait is answered to the end: it tells a page what it missed.
+      const answering = (): void => {
+        if (asked.wait !== 'once' || !follower.healthy()) assertServing();
+      };
+      answering();
       const grants = judge.ownGrants(asked.grants, identity);
       if (asked.wait === 'stream') gate.pass(identity.users[0]);
       await judge.catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
-      const leave = gate.enter(identity.users[0]);
-      if (asked.wait !== 'stream') return answerAtOnce(request, asked, identity, grants, leave);
+      answering();
+      const coming = { identity, arrived, leave: gate.enter(identity.users[0]) };
+      if (asked.wait !== 'stream') return answerAtOnce(request, asked, grants, coming);
       return {
         status: 200,
         headers: STREAM_HEADERS,
         stream(sink) {
-          const connection = open(sink, identity, leave, false);
+          const connection = open(sink, coming, false);
           streams.cover(connection, judge.coverage(asked.channels, asked.own, grants, identity));
         },
       };
     },
-    async get(request) {
+    async get(request, arrived) {
       const version = request.query.get('protocol');
       if (version !== null) checkProtocol(Number(version));
       const objects = objectsIn(request, limits.channelsPerConnection);
       const identity = await access.identify(request.raw);
-      if (!follower.healthy()) throw unavailable('This server cannot prove that it hears everything; try again.');
+      assertServing();
       const after = lastPositionIn(request);
       await judge.catchUp([after]);
       // Counted while it waits, too.
-      const leave = gate.enter(identity.users[0]);
-      // A status that is not 200 would end a standard EventSource for good: it waits instead.
-      await delayed(request, gate.delay(identity.users[0]));
+      const coming = { identity, arrived, leave: gate.enter(identity.users[0]) };
+      // A status that is not 200 would end a standard EventSource for good: it waits instead, and comes back where it may
+      // not wait so long.
+      const wait = gate.delay(identity.users[0]);
+      const room = arrived + duration.served - duration.handover - monotonic();
+      await delayed(request, Math.min(wait, Math.max(0, room)));
       return {
         status: 200,
         headers: STREAM_HEADERS,
         stream(sink) {
-          const connection = open(sink, identity, leave, true);
+          const connection = open(sink, coming, true);
+          if (wait > room) return tryAgain(connection);
           coverByAsking(connection, request.raw, identity, objects, after).catch((error) => {
             onError(error);
             tryAgain(connection);

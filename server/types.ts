@@ -59,6 +59,12 @@ export interface NotifierOptions<Request = any, U extends User = any> {
   readonly grantLife?: number;
   /** Milliseconds between heartbeats. Default 15,000; more is cut off by common proxies. */
   readonly heartbeat?: number;
+  /**
+   * After how many milliseconds the platform cuts a request off (serverless functions: often 10,000 to 300,000). Streams
+   * then end before, and their pages open the next one beside it; waits stay below. At least 5,000. Wins over
+   * `NOTIFY_LISTEN_MAX_DURATION`. Default: nothing is cut off.
+   */
+  readonly maxDuration?: number;
   /** Pages of these other origins (`https://app.example`) may listen, with credentials. Default: this site's own only. */
   readonly origins?: readonly string[];
   readonly limits?: Partial<Limits>;
@@ -185,6 +191,12 @@ export interface Notifier {
    */
   transaction<T>(fn: () => T | Promise<T>): Promise<T>;
   metrics(): Metrics;
-  /** Says goodbye to every stream, each with a random wait before it reconnects, and frees everything. */
-  close(options?: { readonly within?: number }): Promise<void>;
+  /**
+   * Takes no new streams from now on, says goodbye to every stream, and frees everything: docs/deploying.md.
+   *
+   * `within`: pages come back after a random wait within so many milliseconds. Default 3,000. `drain`: where other nodes
+   * take over, streams are served until their page has another one, so that none is without for a moment; it takes
+   * `within` and two seconds at most. Default `false`: streams end at once.
+   */
+  close(options?: { readonly within?: number; readonly drain?: boolean }): Promise<void>;
 }

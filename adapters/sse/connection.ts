@@ -63,6 +63,8 @@ export interface Connection extends Stream, Visitor {
   until: number;
   /** Entries with a serial at or below it were part of its replay. */
   serial: number;
+  /** Goodbye was said, and it is served until the stream ends. */
+  leaving: boolean;
   /** It was covered: its position means something. */
   ready: boolean;
   /** What this tick sends it. */

@@ -13,16 +13,21 @@ export interface Endings {
   forget(connection: Connection): void;
   /**
    * The connections of which something ends before the next look, each with the channels that do; `stream`: it must be
-   * opened anew.
+   * opened anew; `farewell`: it is to be told so.
    */
-  due(now: number): { readonly connection: Connection; readonly channels: Channel[]; readonly stream: boolean }[];
+  due(now: number): {
+    readonly connection: Connection;
+    readonly channels: Channel[];
+    readonly stream: boolean;
+    readonly farewell: boolean;
+  }[];
 }
 
 export function createEndings(): Endings {
   const slots = new Map<number, Set<Connection>>();
   return {
     watch(connection) {
-      let earliest = connection.until;
+      let earliest = Math.min(connection.until, farewellOf(connection));
       for (const ends of connection.covered.values()) earliest = Math.min(earliest, ends);
       if (connection.closed || earliest === Number.POSITIVE_INFINITY) return;
       const slot = slotOf(earliest);
@@ -43,10 +48,16 @@ export function createEndings(): Endings {
           connection,
           channels: [...connection.covered].filter(([, ends]) => slotOf(ends) <= last).map(([channel]) => channel),
           stream: slotOf(connection.until) <= last,
+          farewell: slotOf(farewellOf(connection)) <= last,
         }));
       });
     },
   };
+}
+
+/** When goodbye is still to be said. */
+function farewellOf({ farewell, leaving }: Connection): number {
+  return farewell && !leaving ? farewell.at : Number.POSITIVE_INFINITY;
 }
 
 /** The interval in which a moment lies. */

@@ -11,14 +11,23 @@ export function frameNotification(json: string, id: Position | undefined): Frame
   return makeFrame('notification', json, id, `{"type":"notification","notification":${json}}`);
 }
 
-/** Frames any other event. */
-export function frameEvent(event: Exclude<ServerEvent, { type: 'notification' }>, id?: Position): Frame {
+/**
+ * Frames any other event.
+ *
+ * @param retry after how many milliseconds a standard `EventSource` opens a stream that has ended
+ */
+export function frameEvent(
+  event: Exclude<ServerEvent, { type: 'notification' }>,
+  id?: Position,
+  retry?: number,
+): Frame {
   const { type, ...data } = event;
-  return makeFrame(type, JSON.stringify(data), id, JSON.stringify(event));
+  return makeFrame(type, JSON.stringify(data), id, JSON.stringify(event), retry);
 }
 
-function makeFrame(type: string, data: string, id: Position | undefined, json: string): Frame {
-  const text = `${id === undefined ? '' : `id: ${id}\n`}event: ${type}\ndata: ${data}\n\n`;
+function makeFrame(type: string, data: string, id: Position | undefined, json: string, retry?: number): Frame {
+  const fields = `${retry === undefined ? '' : `retry: ${retry}\n`}${id === undefined ? '' : `id: ${id}\n`}`;
+  const text = `${fields}event: ${type}\ndata: ${data}\n\n`;
   return { ...chunk(text, Buffer.byteLength(text)), json };
 }
 

@@ -20,6 +20,11 @@ import { createTick } from './tick.js';
 
 export { EXPIRY_INTERVAL };
 
+/** The wait of a standard `EventSource` that was cut off, in milliseconds: its own is one for all, who would come as one. */
+const STANDARD_RETRY = { min: 1_000, max: 5_000 };
+/** Not less after a goodbye: a node that sends everybody on must not be asked in a loop. Milliseconds. */
+const SHORTEST_RETRY = 300;
+
 /** How long a socket may take nothing before the connection is closed: two missed heartbeats. Milliseconds. */
 const STALL_LIMIT = 30_000;
 
@@ -29,6 +34,8 @@ export interface HubOptions {
   readonly monotonic: () => number;
   /** Runs a function after the current turn, before timers. Default `setImmediate`. */
   readonly soon?: (run: () => void) => void;
+  /** From 0 up to, not including, 1. Default `Math.random`. */
+  readonly random?: () => number;
   /** How many more pages listen over a hosted provider: they refresh after a resync too. Default none. */
   readonly elsewhere?: () => number;
 }
@@ -55,13 +62,16 @@ export interface Hub extends Streams<Connection> {
   beat(position: Position | undefined): void;
   /** Ends the cover of channels whose grants end, and streams that must be opened anew. Call it every {@link EXPIRY_INTERVAL}. */
   expire(): void;
-  /** Says goodbye to everybody and ends the streams. */
-  close(within: number): void;
+  /**
+   * Says goodbye to everybody and ends the streams, at once or after they were served for `lasts` milliseconds more.
+   * Resolves when the last one has left.
+   */
+  close(within: number, lasts?: number): Promise<void>;
   counts(): HubCounts;
 }
 
 export function createHub(options: HubOptions): Hub {
-  const { history, monotonic, soon = setImmediate, elsewhere = () => 0 } = options;
+  const { history, monotonic, soon = setImmediate, random = Math.random, elsewhere = () => 0 } = options;
   const connections = new Set<Connection>();
   /** Who listens to a channel. Channels without listeners are not in it. */
   const listeners = new Map<Channel, Set<Connection>>();
@@ -69,6 +79,8 @@ export function createHub(options: HubOptions): Hub {
   let serial = 0;
   /** Set by `close`: whoever comes later, or was on its way, is sent on at once. */
   let closing: { readonly within: number } | undefined;
+  /** Called when the last connection has left. */
+  let emptied = (): void => {};
 
   const everybody = (): number => connections.size + elsewhere();
   const cover = createCover(listeners);
@@ -121,18 +133,37 @@ export function createHub(options: HubOptions): Hub {
     connection.control.length = 0;
     connection.onLeave?.();
     endings.forget(connection);
+    if (connections.size === 0) emptied();
   }
 
-  function dismiss(connection: Connection, within: number): void {
+  function goodbye({ standard }: Connection, within: number, lasts: number): Frame {
+    const retry = standard && within > 0 ? SHORTEST_RETRY + Math.round(random() * within) : undefined;
+    return frameEvent({ type: 'goodbye', within, ...(lasts > 0 && { lasts }) }, undefined, retry);
+  }
+
+  function dismiss(connection: Connection, within: number, lasts = 0): void {
     if (connection.closed) return;
+    if (lasts > 0 && !connection.sink.collects) {
+      if (connection.leaving) return;
+      control(connection, goodbye(connection, within, lasts));
+      connection.leaving = true;
+      endBy(connection, monotonic() + lasts);
+      return;
+    }
     if (connection.blockedSince === undefined) {
-      connection.sink.write(frameEvent({ type: 'goodbye', within }));
+      if (!connection.leaving) connection.sink.write(goodbye(connection, within, 0));
       connection.sink.end();
     } else {
       // It would read neither this nor the end: its socket would stay, and the process with it.
       connection.sink.destroy();
     }
     leave(connection);
+  }
+
+  /** Sets when the stream ends; one that was told goodbye lasts no longer than it was told. */
+  function endBy(connection: Connection, moment: number): void {
+    connection.until = connection.leaving ? Math.min(connection.until, moment) : moment;
+    endings.watch(connection);
   }
 
   function uncover(connection: Connection, channels: readonly Channel[], why: 'refused' | 'reauthorise'): void {
@@ -201,6 +232,7 @@ export function createHub(options: HubOptions): Hub {
         ...visitor,
         covered: new Map(),
         until: Number.POSITIVE_INFINITY,
+        leaving: false,
         serial,
         batch: undefined,
         ready: false,
@@ -213,7 +245,10 @@ export function createHub(options: HubOptions): Hub {
       };
       connections.add(connection);
       sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
-      control(connection, frameEvent({ type: 'hello', ...hello, spread: spreadFor(everybody()) }));
+      const { min, max } = STANDARD_RETRY;
+      const retry = visitor.standard ? Math.round(min + random() * (max - min)) : undefined;
+      control(connection, frameEvent({ type: 'hello', ...hello, spread: spreadFor(everybody()) }, undefined, retry));
+      endings.watch(connection);
       if (closing) dismiss(connection, closing.within);
       return connection;
     },
@@ -230,9 +265,8 @@ export function createHub(options: HubOptions): Hub {
       const position = history.top;
       connection.serial = serial;
       connection.ready = true;
-      connection.until = until;
       cover.add(connection);
-      endings.watch(connection);
+      endBy(connection, until);
       const frames = opening(connection, after, position, coverage);
       control(connection, joinFrames(frames));
       return frames.length > 1;
@@ -241,8 +275,7 @@ export function createHub(options: HubOptions): Hub {
     revoke,
     prolong(connection, channels, ends) {
       for (const channel of channels) if (connection.covered.has(channel)) connection.covered.set(channel, ends);
-      connection.until = ends;
-      endings.watch(connection);
+      endBy(connection, ends);
     },
     deliver({ position, entry }) {
       serial += 1;
@@ -273,16 +306,21 @@ export function createHub(options: HubOptions): Hub {
     },
     dismiss,
     expire() {
-      for (const { connection, channels, stream } of endings.due(monotonic())) {
+      for (const { connection, channels, stream, farewell } of endings.due(monotonic())) {
         uncover(connection, channels, 'reauthorise');
         if (stream) dismiss(connection, 0);
+        else if (farewell) dismiss(connection, connection.farewell?.within ?? 0, connection.farewell?.lasts);
         endings.watch(connection);
       }
     },
-    close(within) {
+    close(within, lasts = 0) {
       tick.flush();
       closing = { within };
-      for (const connection of [...connections]) dismiss(connection, within);
+      for (const connection of [...connections]) dismiss(connection, within, lasts);
+      return new Promise((resolve) => {
+        emptied = resolve;
+        if (connections.size === 0) resolve();
+      });
     },
     counts: () => ({
       ...counts,

@@ -10,6 +10,8 @@ export { webSink } from './web-sink.js';
 
 export interface SseServer extends NodeAdapter {
   readonly hub: Hub;
+  /** `lasts`: for how many milliseconds streams are still served after the goodbye. Default: they end at once. */
+  close(spreadMs: number, lasts?: number): Promise<void>;
   /** One heartbeat to every connection; without a position the node is degraded. */
   beat(position: Position | undefined): void;
   /** Acts on a revocation before the log has it. */
@@ -30,9 +32,9 @@ export function createSseServer(options: HubOptions): SseServer {
     resync: ({ top }: LogWindow) => hub.resync(null, top),
     beat: (position) => hub.beat(position),
     revoke: (entry) => hub.revoke(entry),
-    async close(spreadMs) {
+    async close(spreadMs, lasts) {
+      await hub.close(spreadMs, lasts);
       clearInterval(expiry);
-      hub.close(spreadMs);
     },
   };
 }

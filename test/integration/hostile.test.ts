@@ -191,7 +191,7 @@ describe.each(SERVERS)('hostile bodies: %s', (kind) => {
     expect(data).toMatchObject({ entity: evil, id: evil, action: evil, notifier: evil, detail: { [evil]: evil } });
     expect(id).toBe(data.position);
     for (const line of listening.raw().split('\n'))
-      expect(line).toMatch(/^(id: [\w:-]+|event: \w+|data: \{[^\r\0]*\}|)$/);
+      expect(line).toMatch(/^(retry: \d+|id: [\w:-]+|event: \w+|data: \{[^\r\0]*\}|)$/);
     expect(listening.raw()).not.toMatch(/[\r\0]/);
   });
 });

@@ -122,7 +122,7 @@ describe('bytes', () => {
     const [head = '', ...frames] = received().split(/\r\n\r\n/);
     expect(head).not.toMatch(/transfer-encoding/i);
     expect(frames).toHaveLength(1); // no line break of HTTP in the body
-    expect(frames[0]).toMatch(/^event: hello\n[^\r]*event: goodbye\ndata: \{"within":0\}\n\n$/);
+    expect(frames[0]).toMatch(/^retry: \d+\nevent: hello\n[^\r]*event: goodbye\ndata: \{"within":0\}\n\n$/);
   });
 });
 

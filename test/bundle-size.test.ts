@@ -18,25 +18,42 @@ const withoutSse = (id: string): boolean => /(^|\/)adapters\/sse\//.test(id);
 const budgets = [
   {
     part: 'client',
-    limit: 8.6,
+    limit: 9.0,
     wanted: 4.5,
-    chunks: ['hosted', 'overflow', 'own'],
+    chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: CLIENT,
     external: withoutSse,
   },
   {
     part: '+ React',
-    limit: 9.8,
+    limit: 10.2,
     wanted: 6.0,
-    chunks: ['hosted', 'overflow', 'own'],
+    chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: REACT,
     external: withoutSse,
   },
-  { part: '+ SSE', limit: 10.6, wanted: 7.5, chunks: ['hosted', 'long-poll', 'overflow', 'own'], entry: REACT },
+  {
+    part: '+ SSE',
+    limit: 11.0,
+    wanted: 7.5,
+    chunks: ['alone', 'hosted', 'long-poll', 'overflow', 'own', 'seen', 'tabs'],
+    entry: REACT,
+  },
 ];
 
-/** What a page on a provider downloads beside: its links, and more when it listens to more than the provider can hold. */
-const chunkLimits: Record<string, number> = { hosted: 1.32, overflow: 0.5, own: 0.6, 'long-poll': 0.3 };
+/**
+ * What a page downloads beside: on a provider its links (`hosted`, `seen`), and more when it listens to more than the
+ * provider can hold; where the browser has locks, what tabs share (`tabs`, `seen`). `alone` is asked for in development only.
+ */
+const chunkLimits: Record<string, number> = {
+  alone: 0.35,
+  hosted: 1.32,
+  'long-poll': 0.3,
+  overflow: 0.5,
+  own: 0.6,
+  seen: 0.3,
+  tabs: 2.85,
+};
 
 describe('a page downloads at most', () => {
   const table: string[] = [];

@@ -18,6 +18,7 @@ export interface HousePage {
 export type HouseHooks = Pick<ListenClientOptions, 'onTrace' | 'onError'> & {
   /** Only with the options `hosted` and `nodes`: clocks and timers in the suite's hand. Add a `fetch` of your own, if any. */
   readonly world?: NonNullable<ListenClientOptions['world']>;
+  readonly tabs: false;
 };
 
 /** A server with its adapter, and pages that connect to it. `serverHouse` makes one from the two halves of an adapter. */

@@ -63,6 +63,8 @@ export function openPage(make: (hooks: HouseHooks) => ListenClient, patience: nu
   };
   const { world, pass } = createPageClock(wrong);
   const client = make({
+    // Pages of one suite live in one page of a browser; each is a browser of its own.
+    tabs: false,
     ...(wrong !== undefined && { world }),
     onTrace(trace) {
       traces.push(trace);

@@ -120,7 +120,7 @@ test('a person without the right to listen reads, and is told that the page is n
   const dan = await context.newPage();
   await dan.goto(`${demo.url}/as/dan/orders`);
   await dan.locator('[data-state=failed]').waitFor();
-  expect(await dan.locator('tr[data-order]').count()).toBe(10);
+  await expect.poll(() => dan.locator('tr[data-order]').count()).toBe(10);
   expect(await dan.locator('[data-state]').textContent()).toContain('no right to listen');
 });
 

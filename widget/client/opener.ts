@@ -9,7 +9,7 @@ import type { Core } from './core.js';
 import { DEV } from './dev.js';
 import type { Hosted } from './hosted.js';
 import type { Tabs } from './tabs.js';
-import type { TabsChannel, TabsWorld } from './types.js';
+import type { ListenClientOptions, TabsChannel, TabsWorld } from './types.js';
 
 /** The first one is the fallback, which needs nothing but our own server: the built-in SSE. */
 export type Adapters = readonly [ClientAdapter, ...(ClientAdapter | ProviderClientAdapter)[]];
@@ -20,7 +20,7 @@ export type OpenLink = (host: LinkHost) => Link;
 /** Returns how to make links, how to begin to load what the first one needs, and how to end what links share. */
 export function createOpener(core: Core, adapters: Adapters): [open: OpenLink, warm: () => void, close: () => void] {
   const [fallback] = adapters;
-  const surroundings = tabsOf(core.options.tabs);
+  const surroundings = tabsOf(core.options);
   /** Makes the links of a provider: they share one connection. */
   let hosted: Hosted | undefined;
   /** Makes links over the connection that all tabs share. */
@@ -67,7 +67,7 @@ export function createOpener(core: Core, adapters: Adapters): [open: OpenLink, w
       loading = import('./tabs.js').then((chunk) => {
         tabs = chunk.createTabs(core, surroundings, openDirect);
       });
-    else if (DEV && core.options.tabs === undefined && !counted) {
+    else if (DEV && core.options.tabs === undefined && !core.options.world && !counted) {
       counted = true;
       void import('./alone.js').then(({ countTabs }) => countTabs(), core.report);
     }
@@ -120,10 +120,10 @@ function later<T>(loaded: Promise<T>, open: (code: T) => Link, otherwise: (error
   };
 }
 
-/** The browser's locks and channels, where a page has them. */
-function tabsOf(given: boolean | TabsWorld = true): TabsWorld | undefined {
-  if (typeof given === 'object') return given;
-  if (!given || typeof document === 'undefined' || !globalThis.BroadcastChannel) return undefined;
+/** The browser's locks and channels, where a page has them. An injected world may be any, so it shares when it is told to. */
+function tabsOf({ world, tabs = !world }: ListenClientOptions): TabsWorld | undefined {
+  if (typeof tabs === 'object') return tabs;
+  if (!tabs || typeof document === 'undefined' || !globalThis.BroadcastChannel) return undefined;
   const { locks } = navigator;
   // Without a secure context there are none.
   if (locks)

@@ -5,7 +5,6 @@
 import type { LinkHost } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import type { Core } from './core.js';
-import { DEV } from './dev.js';
 import type { OpenLink } from './opener.js';
 import { createSeen } from './seen.js';
 import { createLeadership, type FollowerFrame, type LeaderFrame, type Leadership } from './tabs-leader.js';
@@ -216,7 +215,7 @@ export function createTabs(core: Core, surroundings: TabsWorld, openDirect: Open
     if (now - due > LATE) {
       asked = undefined;
       ask();
-    } else if (stealing) isolate(new ListenError('network', DEV ? 'tabs: the lock is never given' : 'tabs'));
+    } else if (stealing) isolate(new ListenError('network', 'tabs: no lock'));
     else if (
       (asked !== undefined && now - asked >= ASK) ||
       (core.visible() && (now - (unseen ?? now) >= ASK || now - (waiting ?? now) >= PATIENCE))

@@ -192,7 +192,7 @@ export interface ListenClientOptions {
   readonly lifecycle?: Lifecycle;
   /**
    * Whether the tabs of one browser share a connection. Default `true` in a page whose browser has Web Locks (secure
-   * contexts only), else `false`.
+   * contexts only), else `false`. With a `world` of your own, `false`.
    */
   readonly tabs?: boolean | TabsWorld;
 }

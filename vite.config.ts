@@ -98,6 +98,20 @@ const config: ViteUserConfig = defineConfig({
         testTimeout: 60_000,
         hookTimeout: 60_000,
       }),
+      // They mostly wait for a proxy's time-out, beside those that wait for a provider.
+      project('proxies', 'proxies/**/', {
+        sequence: { groupOrder: 3 },
+        maxWorkers: 2,
+        testTimeout: 40_000,
+        hookTimeout: 60_000,
+      }),
+      // A file for each engine, two side by side: they mostly wait for their browsers.
+      project('browsers', 'browsers/**/', {
+        sequence: { groupOrder: 4 },
+        maxWorkers: 2,
+        testTimeout: 60_000,
+        hookTimeout: 60_000,
+      }),
     ],
   },
 });

@@ -1,0 +1,52 @@
+/** Behind HAProxy as Debian ships it, with short time-outs. */
+import { beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { faultProxy } from '../kit/fault-proxy.js';
+import { type HaproxyOptions, missing, startHaproxy } from '../kit/proxies.js';
+import { connected, follows, startDesk, watch } from './desk.js';
+
+let reason = '';
+beforeAll(() => {
+  reason = missing('haproxy');
+});
+beforeEach((context) => {
+  if (reason) context.skip(reason);
+});
+
+async function haproxy(upstream: number, options: Omit<HaproxyOptions, 'upstream'> = {}): Promise<string> {
+  const proxy = await startHaproxy({ upstream, ...options });
+  onTestFinished(proxy.stop);
+  return `http://127.0.0.1:${proxy.port}`;
+}
+
+test('streams, at once', async () => {
+  const desk = await startDesk();
+  const watcher = watch(await haproxy(desk.server.port, { timeout: '30s' }), 1);
+  await connected(watcher, 'sse');
+  for (let n = 0; n < 5; n += 1) await follows(desk, watcher, 1, 1_000);
+  expect(watcher.losses()).toBe(0);
+  expect(watcher.errors()).toEqual([]);
+});
+
+test('a heartbeat below its time-out: no cut at all', async () => {
+  const desk = await startDesk({ heartbeat: 400 });
+  const watcher = watch(await haproxy(desk.server.port, { timeout: '1s' }), 1);
+  await connected(watcher, 'sse');
+  await new Promise((resolve) => setTimeout(resolve, 2_500));
+  await follows(desk, watcher, 1);
+  expect(watcher.losses()).toBe(0);
+});
+
+test('the application is gone for a while: 503, then everything that changed meanwhile is shown', async () => {
+  const desk = await startDesk();
+  const behind = await faultProxy({ target: desk.server.port });
+  onTestFinished(behind.close);
+  const watcher = watch(await haproxy(behind.port), 1);
+  await connected(watcher, 'sse');
+  await behind.door('refuse');
+  behind.cut('rst');
+  await vi.waitFor(() => expect(watcher.errors()).toContain('protocol'), { timeout: 10_000 }); // its page, status 503
+  const value = await desk.change(1);
+  await behind.heal();
+  await vi.waitFor(() => expect(watcher.shown()).toBe(value), { timeout: 20_000 });
+  await follows(desk, watcher, 1);
+});

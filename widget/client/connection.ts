@@ -42,6 +42,8 @@ export interface Live {
   /** How it says that events come; until then, the adapter that the server is configured for. */
   via: Via;
   ready?: true;
+  /** It said goodbye, and carries until the next one is ready. */
+  leaving?: boolean;
   ended?: true;
 }
 
@@ -106,6 +108,7 @@ export function createConnection(
     const enough =
       held &&
       !distrusted &&
+      !held.leaving &&
       (held.key === key ||
         (settling &&
           [...covers.keys()].every((channel) => held.covers.has(channel)) &&
@@ -169,7 +172,9 @@ export function createConnection(
       const { config } = core;
       if (config && event.provider && event.provider !== config.provider) leaveIn(world.random() * DEGRADED);
     }
-    if (type === 'hello' || type === 'heartbeat') core.spread = event.spread;
+    // A node that has just started counts only those who were faster: what was told before holds until it counts again.
+    if (type === 'hello' || type === 'heartbeat')
+      core.spread = held === opening ? Math.max(core.spread, event.spread) : event.spread;
     if (type === 'heartbeat' && held === current) {
       if (event.degraded) degradedSince ??= world.clock();
       // It speaks and proves its tail: whatever made us doubt is over.
@@ -177,6 +182,7 @@ export function createConnection(
     }
     if (type === 'ready') {
       held.ready = true;
+      held.leaving = false;
       if (held === opening) {
         // In one turn: both at once could only repeat, none at all could miss.
         if (current) end(current);
@@ -191,7 +197,8 @@ export function createConnection(
     deliver(core, held, event, id);
     if (type === 'ready') ready();
     if (type === 'goodbye') {
-      end(held);
+      if (event.lasts && held === current) held.leaving = true;
+      else end(held);
       tried = true;
       retry.after(world.random() * event.within);
     }
@@ -222,7 +229,9 @@ export function createConnection(
   ): void {
     if (held.ended) return;
     end(held);
-    failed(cause);
+    // The end was announced, and the next link is on its way or waits for its time.
+    if (held.leaving) core.changed();
+    else failed(cause);
   }
 
   function failed(cause: ListenError): void {

@@ -1,5 +1,5 @@
 /** The connection: docs/client.md, first table, and its races. */
-import { expect, onTestFinished, test, vi } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { createBench, fateOf } from '../../kit/client.js';
 import { errorAnswer } from '../../kit/scripted-server.js';
 
@@ -237,6 +237,91 @@ test('goodbye: comes back after a random wait in its window, from its positions'
   expect(server.streams[1]?.request.channels).toEqual({ 'Order/42': 'e1:11' });
   expect(client.status().state).toBe('connected');
   expect(seen.runs).toHaveLength(1);
+});
+
+describe('goodbye of a stream that is still served', () => {
+  const goodbye = { type: 'goodbye', within: 4_000, lasts: 8_000 } as const;
+
+  test('the next one is opened beside it, within the window: the status stays, and nothing is lost or repeated', async () => {
+    const { server, world, client, recorder } = createBench();
+    const seen = recorder();
+    client.listen(order, { updated: seen }, fresh(world));
+    await world.until(() => client.status().state === 'connected');
+    const states: string[] = [];
+    client.onStatus(() => states.push(client.status().state));
+    server.streams[0]?.send(goodbye);
+    await world.advance(1_900);
+    expect(server.streams).toHaveLength(1);
+    server.streams[0]?.notify({ id: '42', position: 'e1:11' });
+    server.accepts = false;
+    await world.advance(200);
+    expect(server.streams[1]?.request.channels).toEqual({ 'Order/42': 'e1:11' });
+    server.streams[0]?.notify({ id: '42', position: 'e1:12' });
+    await world.advance(200);
+    expect(seen.runs).toHaveLength(2);
+    server.streams[1]?.hello();
+    server.streams[1]?.notify({ id: '42', position: 'e1:12' });
+    server.streams[1]?.ready('e1:12');
+    await world.advance(10_000);
+    expect(server.streams[0]?.closed).toBe(true);
+    expect(server.streams).toHaveLength(2);
+    expect(seen.runs).toHaveLength(2);
+    expect(states).toEqual([]);
+  });
+
+  test('fifty of them in a row: no other status, and each position is asked from', async () => {
+    const { server, world, client, recorder } = createBench();
+    const seen = recorder();
+    client.listen(order, { updated: seen }, fresh(world));
+    await world.until(() => client.status().state === 'connected');
+    const states: string[] = [];
+    client.onStatus(() => states.push(client.status().state));
+    for (let n = 0; n < 50; n++) {
+      server.streams.at(-1)?.notify({ id: '42', position: `e1:${n + 100}` });
+      server.top = `e1:${n + 100}`;
+      server.streams.at(-1)?.send(goodbye);
+      await world.advance(4_100);
+      expect(server.streams).toHaveLength(n + 2);
+      expect(server.streams.at(-1)?.request.channels).toEqual({ 'Order/42': `e1:${n + 100}` });
+      expect(server.live()).toHaveLength(1);
+    }
+    expect(seen.runs).toHaveLength(50);
+    expect(states).toEqual([]);
+  });
+
+  test('its end before the next one is ready is no failure; a refused opening is tried again while it carries', async () => {
+    const { server, world, client, recorder } = createBench();
+    client.listen(order, { updated: recorder() }, fresh(world));
+    await world.until(() => client.status().state === 'connected');
+    server.instead.stream = [() => errorAnswer(503, 'unavailable', { 'Retry-After': '1' })];
+    server.streams[0]?.send(goodbye);
+    await world.advance(2_100);
+    expect(client.status().state).toBe('connected');
+    await world.advance(1_100);
+    expect(server.streams).toHaveLength(2);
+    server.streams[1]?.send(goodbye);
+    await world.advance(100);
+    server.streams[1]?.end();
+    await world.advance(100);
+    expect(client.status()).toMatchObject({ state: 'reconnecting' });
+    expect(client.status().error).toBeUndefined();
+    await world.advance(2_000);
+    expect(server.streams).toHaveLength(3);
+    expect(client.status().state).toBe('connected');
+  });
+
+  test('one that was not ready yet is ended at once', async () => {
+    const { server, world, client, recorder } = createBench();
+    server.accepts = false;
+    client.listen(order, { updated: recorder() }, fresh(world));
+    await world.until(() => server.streams.length === 1);
+    server.streams[0]?.hello();
+    server.streams[0]?.send(goodbye);
+    await world.advance(100);
+    expect(server.streams[0]?.closed).toBe(true);
+    await world.advance(2_000);
+    expect(server.streams).toHaveLength(2);
+  });
 });
 
 test.each(['visible', 'wake'] as const)(

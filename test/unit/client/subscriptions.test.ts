@@ -668,6 +668,29 @@ describe('resync', () => {
     expect(late.runs).toMatchObject([{ reason: 'load' }]);
   });
 
+  test('row 53: the first to come back to a new node, which counts but few, wait as long as they were told before', async () => {
+    const bench = createBench();
+    const seen = bench.recorder();
+    await listen(bench, order, { '*': seen });
+    const [stream] = bench.server.streams;
+    stream?.send({ type: 'heartbeat', position: 'e1:10', spread: 20_000 }, 'e1:10');
+    stream?.cut();
+    bench.server.accepts = false;
+    await bench.world.until(() => bench.server.streams.length === 2);
+    const next = bench.server.streams[1];
+    next?.hello({ epoch: 'e2', spread: 0 });
+    next?.send({ type: 'resync', channels: ['Order/42'] });
+    next?.ready('e2:1');
+    await bench.world.advance(9_900);
+    expect(seen.runs).toHaveLength(0);
+    await bench.world.advance(200);
+    expect(seen.runs).toHaveLength(1);
+    next?.send({ type: 'heartbeat', position: 'e2:1', spread: 4_000 }, 'e2:1');
+    next?.send({ type: 'resync', channels: null });
+    await bench.world.advance(2_100);
+    expect(seen.runs).toHaveLength(2);
+  });
+
   test('a run that fails leaves the listener dirty, and is tried again', async () => {
     const bench = createBench();
     let fails = 3;

@@ -1,0 +1,51 @@
+/** One file of the simulator and the sources that it simulates: bundled, so that a worker starts at once and runs fast. */
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'vite';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+/** What is under test; the rest of the simulator is always this one. */
+const ROOMS = /^(adapters|server|widget)\//;
+
+/**
+ * Builds the worker.
+ *
+ * @param source the folder of the sources: this package's, or a copy of `adapters`, `server` and `widget` elsewhere
+ * @returns the path of the file
+ */
+export async function bundleWorker(source: string = root): Promise<string> {
+  const from = resolve(source);
+  const name = createHash('sha256').update(from).digest('hex').slice(0, 12);
+  const outDir = join(root, 'test/.cache/sim', name);
+  await build({
+    configFile: false,
+    root,
+    logLevel: 'error',
+    plugins: [
+      {
+        name: 'sources',
+        enforce: 'pre',
+        resolveId(id, importer) {
+          if (!importer || !id.startsWith('.')) return null;
+          const target = resolve(dirname(importer), id);
+          const inside = relative(root, target);
+          if (!ROOMS.test(inside)) return null;
+          const typed = join(from, inside).replace(/\.js$/, '.ts');
+          return existsSync(typed) ? typed : null;
+        },
+      },
+    ],
+    build: {
+      ssr: join(root, 'test/sim/worker.ts'),
+      outDir,
+      target: 'node20',
+      minify: false,
+      emptyOutDir: true,
+      rolldownOptions: { output: { entryFileNames: 'worker.js', codeSplitting: false } },
+    },
+    ssr: { noExternal: true },
+  });
+  return join(outDir, 'worker.js');
+}

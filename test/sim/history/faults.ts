@@ -1,0 +1,105 @@
+/** What each kind of action means for the oracle: what it may cost in time, and whether it may lead to a resync. */
+import type { Action, ActionKind, History } from './types.js';
+
+/**
+ * How long after the end of the faults a page may be old, by what has struck. They add up: a page can need its watchdog
+ * first, and then wait for a node whose tail is unproved.
+ */
+export const BOUNDS = {
+  /** A cut that both ends see, once: the first retry, and what an opening takes. */
+  clean: 5_000,
+  /** A link that says nothing: two heartbeats and 5 s, a look of the watchdog, and the opening. */
+  silent: 45_000,
+  /** A tail that says nothing: a heartbeat until it is asked, 4 s for the proof, 30 s and as much jitter until the page leaves. */
+  stalled: 75_000,
+  /** Failed tries in a row: the longest wait, and the opening. */
+  backoff: 40_000,
+  /** What a provider lost: the periodic check, and the read. */
+  provider: 70_000,
+} as const;
+
+export type Bound = keyof typeof BOUNDS;
+
+interface Meaning {
+  /** It counts as one of the five faults. */
+  readonly fault: boolean;
+  readonly bounds: readonly Bound[];
+  /** The listeners may be told to refresh for all. */
+  readonly resyncs?: true;
+}
+
+export const MEANINGS: Readonly<Record<ActionKind, Meaning>> = {
+  notify: { fault: false, bounds: [] },
+  cut: { fault: true, bounds: ['clean'] },
+  silence: { fault: true, bounds: ['silent', 'backoff'] },
+  outage: { fault: true, bounds: ['backoff'] },
+  delay: { fault: true, bounds: ['backoff'] },
+  swallow: { fault: true, bounds: ['silent', 'backoff'] },
+  garble: { fault: true, bounds: ['backoff'] },
+  buffer: { fault: true, bounds: ['silent', 'backoff'] },
+  shorten: { fault: true, bounds: ['backoff'] },
+  repeat: { fault: true, bounds: [] },
+  kill: { fault: true, bounds: ['silent', 'backoff'] },
+  roll: { fault: true, bounds: ['backoff'] },
+  rotate: { fault: true, bounds: ['backoff'] },
+  stall: { fault: true, bounds: ['stalled'] },
+  unlink: { fault: true, bounds: ['stalled', 'backoff'] },
+  engine: { fault: true, bounds: ['stalled', 'backoff'] },
+  trim: { fault: true, bounds: [], resyncs: true },
+  epoch: { fault: true, bounds: ['backoff'], resyncs: true },
+  lose: { fault: true, bounds: ['stalled', 'backoff'], resyncs: true },
+  freeze: { fault: true, bounds: ['silent', 'backoff'] },
+  crash: { fault: true, bounds: ['silent'] },
+  close: { fault: false, bounds: ['clean'] },
+  hide: { fault: false, bounds: ['silent'] },
+  sleep: { fault: true, bounds: ['silent', 'backoff'] },
+  jump: { fault: true, bounds: ['clean'] },
+  skew: { fault: true, bounds: ['backoff'] },
+  withdraw: { fault: true, bounds: ['backoff'] },
+  expire: { fault: true, bounds: ['backoff'] },
+  doubt: { fault: true, bounds: ['backoff'] },
+  user: { fault: true, bounds: ['backoff'], resyncs: true },
+  spoil: { fault: true, bounds: ['backoff'] },
+  remount: { fault: false, bounds: ['clean'] },
+  lag: { fault: true, bounds: ['backoff'] },
+  provider: { fault: true, bounds: ['provider', 'backoff'] },
+};
+
+/** A node after the other: each may take its time to say goodbye, and the next one waits a moment. */
+const ROLL = 6_000;
+
+/** How long an action goes on by itself, in milliseconds. */
+export function lengthOf(action: Action, nodes: number): number {
+  if (action.do === 'roll' || action.do === 'rotate') return nodes * ROLL;
+  if (action.do === 'cut') return 1_000;
+  return 'for' in action ? action.for : 0;
+}
+
+/** When the last fault is over. */
+export function endOf({ actions, setup }: Pick<History, 'actions' | 'setup'>): number {
+  let end = Math.max(...setup.tabs.map(({ opens, loads }) => opens + loads));
+  for (const action of actions) end = Math.max(end, action.at + lengthOf(action, setup.nodes));
+  return end;
+}
+
+/** How long after that a page may be old. */
+export function boundOf({ actions, setup }: Pick<History, 'actions' | 'setup'>): number {
+  const bounds = new Set<Bound>(['clean']);
+  for (const { do: kind } of actions) for (const bound of MEANINGS[kind].bounds) bounds.add(bound);
+  if (setup.provider) bounds.add('provider');
+  let sum = 0;
+  for (const bound of bounds) sum += BOUNDS[bound];
+  return sum;
+}
+
+/** Whether a resync has a cause in this history. */
+export function mayResync({ actions, setup }: Pick<History, 'actions' | 'setup'>): boolean {
+  let away = 0;
+  for (const action of actions) {
+    if (MEANINGS[action.do].resyncs) return true;
+    if (action.do === 'kill' && setup.log === 'memory') return true;
+    if (MEANINGS[action.do].fault) away += lengthOf(action, setup.nodes);
+  }
+  // A page that was away for as long as the log remembers.
+  return away + boundOf({ actions, setup }) >= setup.retention;
+}

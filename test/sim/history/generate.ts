@@ -1,0 +1,299 @@
+/** From a seed to a history: who is there, what they listen to, what is notified, and what goes wrong. */
+import { createRandom, mix, type Random } from '../kernel/random.js';
+import { MEANINGS } from './faults.js';
+import type { Action, ActionKind, History, ListenerPlan, ObjectPlan, Setup, TabPlan } from './types.js';
+
+const OBJECTS: readonly ObjectPlan[] = [
+  { entity: 'A', id: '1' },
+  { entity: 'A', id: '2' },
+  { entity: 'A', id: '3' },
+  { entity: 'B', id: '1' },
+  { entity: 'B', id: '2' },
+  { entity: 'A' },
+  { entity: 'B' },
+];
+const CHANNELS = ['A/1', 'A/2', 'A/3', 'B/1', 'B/2', 'A', 'B'];
+const USERS = ['ann', 'bob', 'carl'];
+const ACTIONS = ['x', 'y'];
+
+/** When things happen, in milliseconds: nodes and pages have begun by then, and a history stays short. */
+const FROM = 2_500;
+const UNTIL = 32_000;
+
+const NOTES = { least: 30, most: 36 };
+const FAULTS = { least: 5, most: 8 };
+
+type Make = (random: Random, at: number, setup: Setup) => Action;
+const tab = (random: Random, setup: Setup): number => random.int(0, setup.tabs.length - 1);
+const some = (random: Random, least: number, most: number): number =>
+  // Short ones more often than long ones.
+  Math.round(least + (most - least) * random.next() ** 2);
+
+/** How likely each fault is, against the others, and what it looks like. */
+const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[] = [
+  [10, 'cut', (r, at, s) => ({ at, do: 'cut', tab: tab(r, s), bytes: r.chance(0.3) ? 0 : some(r, 1, 900) })],
+  [4, 'silence', (r, at, s) => ({ at, do: 'silence', tab: tab(r, s), for: some(r, 500, 12_000) })],
+  [6, 'outage', (r, at, s) => ({ at, do: 'outage', tab: tab(r, s), for: some(r, 100, 15_000) })],
+  [4, 'delay', (r, at, s) => ({ at, do: 'delay', tab: tab(r, s), for: some(r, 500, 8_000), ms: some(r, 50, 4_000) })],
+  [4, 'swallow', (r, at, s) => ({ at, do: 'swallow', tab: tab(r, s), count: r.int(1, 3) })],
+  [
+    3,
+    'garble',
+    (r, at, s) => ({
+      at,
+      do: 'garble',
+      tab: tab(r, s),
+      for: some(r, 200, 8_000),
+      how: r.pick(['html', 'login', 'empty', 'error', 'torn'] as const),
+    }),
+  ],
+  [3, 'buffer', (r, at, s) => ({ at, do: 'buffer', tab: tab(r, s), for: some(r, 7_000, 40_000) })],
+  [
+    2,
+    'shorten',
+    (r, at, s) => ({ at, do: 'shorten', tab: tab(r, s), for: some(r, 5_000, 20_000), longest: some(r, 500, 9_000) }),
+  ],
+  [4, 'repeat', (r, at, s) => ({ at, do: 'repeat', tab: tab(r, s), count: r.int(1, 4) })],
+  [
+    8,
+    'kill',
+    (r, at, s) => ({
+      at,
+      do: 'kill',
+      node: r.int(0, s.nodes - 1),
+      effects: r.int(0, 30),
+      silent: r.chance(0.3),
+      for: some(r, 500, 6_000),
+    }),
+  ],
+  [3, 'roll', (_, at) => ({ at, do: 'roll' })],
+  [2, 'rotate', (_, at) => ({ at, do: 'rotate' })],
+  [
+    5,
+    'stall',
+    (r, at, s) => ({ at, do: 'stall', node: r.int(0, s.nodes - 1), for: some(r, 500, 20_000), dead: r.chance(0.3) }),
+  ],
+  [
+    4,
+    'unlink',
+    (r, at, s) => ({
+      at,
+      do: 'unlink',
+      node: r.int(0, s.nodes - 1),
+      for: some(r, 500, 15_000),
+      how: r.pick(['refused', 'void'] as const),
+    }),
+  ],
+  [
+    5,
+    'engine',
+    (r, at) => ({
+      at,
+      do: 'engine',
+      for: some(r, 200, 10_000),
+      how: r.pick(['fails', 'unanswered', 'hangs'] as const),
+    }),
+  ],
+  [3, 'trim', (r, at) => ({ at, do: 'trim', keep: r.int(0, 8) })],
+  [3, 'epoch', (_, at) => ({ at, do: 'epoch' })],
+  [3, 'lose', (r, at) => ({ at, do: 'lose', for: some(r, 20, 1_500) })],
+  [
+    5,
+    'freeze',
+    (r, at, s) => ({
+      at,
+      do: 'freeze',
+      tab: tab(r, s),
+      for: some(r, 500, 20_000),
+      sockets: r.pick(['kept', 'cut', 'silent'] as const),
+      wakes: r.chance(0.5),
+    }),
+  ],
+  [4, 'crash', (r, at, s) => ({ at, do: 'crash', tab: tab(r, s), for: some(r, 50, 4_000) })],
+  [2, 'close', (r, at, s) => ({ at, do: 'close', tab: tab(r, s), for: some(r, 10, 4_000) })],
+  [3, 'hide', (r, at, s) => ({ at, do: 'hide', tab: tab(r, s), for: some(r, 1_000, 20_000) })],
+  [
+    3,
+    'sleep',
+    (r, at, s) => ({
+      at,
+      do: 'sleep',
+      browser: r.int(0, s.users.length - 1),
+      for: some(r, 2_000, 60_000),
+      sockets: r.pick(['kept', 'cut', 'silent'] as const),
+    }),
+  ],
+  [
+    2,
+    'jump',
+    (r, at, s) => ({
+      at,
+      do: 'jump',
+      browser: r.int(0, s.users.length - 1),
+      ms: r.pick([-3_600_000, -5_000, 3_000, 60_000, 86_400_000]),
+    }),
+  ],
+  [
+    2,
+    'skew',
+    (r, at, s) => ({
+      at,
+      do: 'skew',
+      node: r.int(0, s.nodes - 1),
+      ms: r.pick([-15_000, 8_000, 15_000, -3_600_000, 3_600_000]),
+      for: some(r, 1_000, 10_000),
+    }),
+  ],
+  [
+    5,
+    'withdraw',
+    (r, at, s) => ({
+      at,
+      do: 'withdraw',
+      ...r.pick(OBJECTS),
+      user: r.pick(s.users),
+      revokes: r.chance(0.75),
+      node: r.int(0, s.nodes - 1),
+      // 0: for good.
+      for: r.chance(0.5) ? 0 : some(r, 500, 10_000),
+    }),
+  ],
+  [
+    2,
+    'expire',
+    (r, at, s) => ({
+      at,
+      do: 'expire',
+      for: s.grantLife <= 30_000 ? s.grantLife + r.int(0, 3_000) : some(r, 500, 9_000),
+    }),
+  ],
+  [3, 'doubt', (r, at) => ({ at, do: 'doubt', for: some(r, 200, 6_000) })],
+  [2, 'user', (r, at, s) => ({ at, do: 'user', browser: r.int(0, s.users.length - 1), user: r.pick(USERS) })],
+  [4, 'spoil', (r, at, s) => ({ at, do: 'spoil', tab: tab(r, s), for: some(r, 200, 8_000) })],
+  [2, 'remount', (r, at, s) => ({ at, do: 'remount', tab: tab(r, s), listener: r.int(0, 4), for: some(r, 1, 3_000) })],
+  [2, 'lag', (r, at) => ({ at, do: 'lag', for: some(r, 500, 6_000) })],
+];
+
+/** Kinds that make a history of their own, so that each bound is tried by itself. */
+const PURE: readonly ActionKind[] = [
+  'cut',
+  'silence',
+  'outage',
+  'stall',
+  'kill',
+  'freeze',
+  'spoil',
+  'swallow',
+  'engine',
+];
+
+function choose(random: Random, among: typeof MAKES): (typeof MAKES)[number] {
+  let rest = random.next() * among.reduce((sum, [weight]) => sum + weight, 0);
+  for (const one of among) {
+    rest -= one[0];
+    if (rest < 0) return one;
+  }
+  return among[among.length - 1] as (typeof MAKES)[number];
+}
+
+function listenersOf(random: Random): ListenerPlan[] {
+  const wanted = random.int(2, 4);
+  const among = [...OBJECTS];
+  const listeners: ListenerPlan[] = [];
+  while (listeners.length < wanted) {
+    const [object] = among.splice(random.int(0, among.length - 1), 1);
+    if (!object) break;
+    const rows = random.pick([[['*']], [['*']], [['x'], ['y']], [['x', 'y']]]);
+    listeners.push({ ...object, rows });
+  }
+  return listeners;
+}
+
+function setupOf(random: Random, kind: History['kind']): Setup {
+  const log = kind !== 'calm' && random.chance(0.06) ? 'memory' : 'shared';
+  const rights: Record<string, readonly string[]> = {
+    ann: CHANNELS,
+    bob: CHANNELS.filter(() => random.chance(0.85)),
+    carl: CHANNELS.filter(() => random.chance(0.7)),
+  };
+  const grantLife = random.pick([20_000, 60_000, 300_000, 300_000]);
+  const tabs: TabPlan[] = [];
+  const count = random.chance(0.2) ? 4 : 3;
+  for (let index = 0; index < count; index++) {
+    tabs.push({
+      browser: index === 2 ? 1 : 0,
+      opens: random.int(900, 2_000) + (index > 0 && random.chance(0.15) ? random.int(2_000, 15_000) : 0),
+      loads: random.int(5, 300),
+      rendered: random.chance(0.25),
+      listeners: listenersOf(random),
+      latency: random.int(1, 40),
+      jitter: random.int(0, 20),
+    });
+  }
+  return {
+    nodes: random.chance(0.15) ? 3 : 2,
+    log,
+    provider: false,
+    sharing: false,
+    grantLife,
+    retention: Math.max(grantLife, random.pick([60_000, 420_000, 420_000, 420_000])),
+    capacity: random.pick([600, 4_000, 16_384, 16_384]),
+    access: random.pick([0, 0, 20, 400]),
+    users: ['ann', 'bob'],
+    rights,
+    tabs,
+  };
+}
+
+function notesOf(random: Random, setup: Setup, moments: readonly number[], calm: boolean): Action[] {
+  const notes: Action[] = [];
+  let left = random.int(NOTES.least, NOTES.most);
+  let at = FROM;
+  while (left > 0) {
+    const times = random.chance(0.12) ? Math.min(left, random.int(2, 8)) : 1;
+    // Half of them lie near a fault, where it hurts.
+    const near = !calm && moments.length > 0 && random.chance(0.5);
+    at = near
+      ? Math.max(FROM, random.pick(moments) + random.int(-300, 2_500))
+      : random.int(FROM, calm ? UNTIL + 20_000 : UNTIL);
+    const to = random.chance(0.12) ? random.pick(USERS) : undefined;
+    const except = to === undefined && random.chance(0.05) ? random.pick(USERS) : undefined;
+    notes.push({
+      at,
+      do: 'notify',
+      node: random.int(0, setup.nodes - 1),
+      ...random.pick(OBJECTS),
+      action: random.pick(ACTIONS),
+      times,
+      ...(to !== undefined && { to }),
+      ...(except !== undefined && { except }),
+    });
+    left -= times;
+  }
+  return notes;
+}
+
+export function generate(seed: number): History {
+  const random = createRandom(mix(seed, 0x51a7));
+  const draw = random.next();
+  const kind = draw < 0.04 ? 'calm' : draw < 0.2 ? 'pure' : 'mixed';
+  const setup = setupOf(random, kind);
+  const faults: Action[] = [];
+  if (kind !== 'calm') {
+    const pure = random.pick(PURE);
+    const among = kind === 'pure' ? MAKES.filter(([, name]) => name === pure) : MAKES;
+    let wanted = random.int(FAULTS.least, FAULTS.most);
+    while (wanted > 0) {
+      const [, name, make] = choose(random, among);
+      faults.push(make(random, random.int(FROM, UNTIL), setup));
+      if (MEANINGS[name].fault) wanted -= 1;
+    }
+  }
+  const notes = notesOf(
+    random,
+    setup,
+    faults.map(({ at }) => at),
+    kind === 'calm',
+  );
+  return { seed, kind, setup, actions: [...faults, ...notes].sort((a, b) => a.at - b.at) };
+}

@@ -1,0 +1,108 @@
+/** The application: its data (one number that counts all changes), who may see what, and what it has notified. */
+import { type Channel, channelOf } from '../../../adapters/channel.js';
+import type { LogEntry } from '../../../adapters/contract.js';
+import { comparePositions, type Position } from '../../../adapters/position.js';
+import type { ObjectPlan } from '../history/types.js';
+import type { Clock } from '../kernel/clock.js';
+
+/** One change of which the application has told, or has tried to. */
+export interface Note extends ObjectPlan {
+  readonly n: number;
+  readonly at: number;
+  /** The number of the change: who has read since shows at least this. */
+  readonly commit: number;
+  readonly action: string;
+  readonly to: string | undefined;
+  readonly except: string | undefined;
+  /** What `notify` answered. */
+  accepted: boolean | undefined;
+  /** Where it stands in the log: the last place, if it was appended twice. */
+  position: Position | undefined;
+  /** The node to which it was told ended before the log had it. */
+  lost: boolean;
+}
+
+/** A right that has ended. */
+interface Withdrawal {
+  readonly since: number;
+  /** Where the revocation stands in the log. */
+  position: Position | undefined;
+}
+
+export interface App {
+  readonly notes: readonly Note[];
+  commit(): number;
+  change(object: ObjectPlan, action: string, to: string | undefined, except: string | undefined): Note;
+  /** Called by the storage for every entry that it takes. */
+  taken(entry: LogEntry, position: Position): void;
+  may(user: string | undefined, channel: Channel): boolean;
+  withdraw(user: string, channel: Channel): void;
+  restore(user: string, channel: Channel): void;
+  /** Whether a user may still hear what stands at `position`, `now`: until the bound of a right that has ended. */
+  mayHear(user: string, channel: Channel, position: Position, life: number): boolean;
+  noteAt(position: Position): Note | undefined;
+}
+
+export function createApp(clock: Clock, rights: Readonly<Record<string, readonly Channel[]>>): App {
+  const allowed = new Map(Object.entries(rights).map(([user, channels]) => [user, new Set(channels)]));
+  const withdrawn = new Map<string, Withdrawal>();
+  const notes: Note[] = [];
+  const places = new Map<Position, Note>();
+  let commits = 0;
+
+  const may = (user: string | undefined, channel: Channel): boolean =>
+    user !== undefined && allowed.get(user)?.has(channel) === true;
+
+  return {
+    notes,
+    commit: () => commits,
+    change(object, action, to, except) {
+      commits += 1;
+      const note: Note = {
+        ...object,
+        n: notes.length,
+        at: clock.now(),
+        commit: commits,
+        action,
+        to,
+        except,
+        accepted: undefined,
+        position: undefined,
+        lost: false,
+      };
+      notes.push(note);
+      return note;
+    },
+    taken(entry, position) {
+      if (entry.kind === 'notification') {
+        const note = notes[entry.notification.detail as number];
+        if (!note) return;
+        note.position = position;
+        places.set(position, note);
+      } else if (entry.kind === 'revoke') {
+        for (const one of withdrawn.values()) one.position ??= position;
+      }
+    },
+    may,
+    withdraw(user, channel) {
+      allowed.get(user)?.delete(channel);
+      withdrawn.set(`${user} ${channel}`, { since: clock.now(), position: undefined });
+    },
+    restore(user, channel) {
+      allowed.get(user)?.add(channel);
+      withdrawn.delete(`${user} ${channel}`);
+    },
+    mayHear(user, channel, position, life) {
+      if (may(user, channel)) return true;
+      const one = withdrawn.get(`${user} ${channel}`);
+      if (!one) return false;
+      if (clock.now() > one.since + life) return false;
+      return one.position === undefined || (comparePositions(position, one.position) ?? -1) <= 0;
+    },
+    noteAt: (position) => places.get(position),
+  };
+}
+
+/** The channel of an object of a plan. */
+export const channelOfPlan = ({ entity, id }: ObjectPlan): Channel =>
+  channelOf({ entity, ...(id !== undefined && { id }) });

@@ -2,16 +2,17 @@
  * Finds and starts a headless Chromium: the one that `CHROMIUM_PATH` names, else one of the system, else that of the npm
  * package `@sparticuz/chromium`. It never downloads one, and writes nothing outside `test/.cache`.
  */
-import { accessSync, constants, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { delimiter, join } from 'node:path';
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium as playwright } from 'playwright-core';
 import { afterAll, beforeAll, beforeEach } from 'vitest';
+import { isExecutable, onPath } from './browsers/find.js';
 
 const CACHE = fileURLToPath(new URL('../.cache/', import.meta.url));
 
 /** No sandbox: CI is root in a container. The others keep it from calling home. */
-const FLAGS = [
+export const FLAGS: readonly string[] = [
   '--no-sandbox',
   '--disable-background-networking',
   '--disable-component-update',
@@ -24,20 +25,6 @@ export interface Chromium {
   readonly executablePath: string;
   /** Where its shared libraries and fonts are, when it brought its own. */
   readonly env: Readonly<Record<string, string>>;
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function onPath(name: string): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
 /** Sets environment variables while `fn` runs. */
@@ -104,7 +91,7 @@ export async function launchChromium({ executablePath, env }: Chromium): Promise
   const own = { HOME: home, TMPDIR: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home };
   const inherited = Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return withEnv({ TMPDIR: home }, () =>
-    playwright.launch({ executablePath, args: FLAGS, env: { ...Object.fromEntries(inherited), ...own, ...env } }),
+    playwright.launch({ executablePath, args: [...FLAGS], env: { ...Object.fromEntries(inherited), ...own, ...env } }),
   );
 }
 

@@ -42,6 +42,8 @@ export const SECRET = 'the secret of the integration tests';
 
 export interface ServeOptions extends Partial<NotifierOptions> {
   readonly namespace?: string;
+  /** Default: one that is free. */
+  readonly port?: number;
   /** Middleware ahead of the routes, on Express. */
   readonly before?: readonly RequestHandler[];
   /** Middleware behind the routes, on Express. */
@@ -134,7 +136,7 @@ function httpServer(kind: ServerKind, notifier: Notifier, { before = [], after =
 
 /** Starts a server. The user is the header `x-user`, the login session the header `x-session`. */
 export async function serve(kind: ServerKind, options: ServeOptions = {}): Promise<TestServer> {
-  const { namespace, before: _before, after: _after, ...rest } = options;
+  const { namespace, port: wanted = 0, before: _before, after: _after, ...rest } = options;
   const errors: unknown[] = [];
   const notifier = createNotifier({
     user: (request) => headerOf(request, 'x-user'),
@@ -146,7 +148,7 @@ export async function serve(kind: ServerKind, options: ServeOptions = {}): Promi
     ...rest,
   });
   const server = httpServer(kind, notifier, options);
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(wanted, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
   const url = `http://127.0.0.1:${port}/notify-listen`;
   const http2 = speaksHttp2(kind);

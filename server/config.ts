@@ -1,6 +1,7 @@
 /** Environment constants -> settings. Every mistake is found and reported together, each with its fix. */
 import { randomBytes } from 'node:crypto';
 import { SHORTEST_DURATION } from './duration.js';
+import { isShared, mistakesInLog } from './logs.js';
 import type { LogLine } from './types.js';
 
 export interface Settings {
@@ -9,7 +10,7 @@ export interface Settings {
   /** The first signs, all verify. */
   readonly secrets: readonly string[];
   readonly namespace: string;
-  /** `memory:` or the URL of an engine. */
+  /** `memory:`, `file:./path` or the URL of an engine. */
   readonly log: string;
   /** Milliseconds. */
   readonly retention: number;
@@ -24,9 +25,8 @@ const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h:
 /** Shorter secrets can be searched for. */
 const SHORTEST_SECRET = 16;
 
-/** Which adapters and log drivers this version carries. */
+/** Which adapters this version carries. */
 const PROVIDERS = ['sse', 'pusher', 'ably'];
-const LOGS = ['memory:'];
 
 /** Every constant of this package; those of a provider begin with its own name. */
 const PREFIX = 'NOTIFY_LISTEN_';
@@ -109,11 +109,7 @@ export function readConfig(
     mistakes.push(`NOTIFY_LISTEN_PROVIDER is "${provider}"; this version knows: ${PROVIDERS.join(', ')}`);
 
   const log = env.NOTIFY_LISTEN_LOG || 'memory:';
-  if (!ownLog && !LOGS.some((known) => log.startsWith(known))) {
-    // An engine's URL may hold a password: only its scheme is told.
-    const [scheme = 'no scheme'] = /^[a-z][a-z0-9+.-]*:/i.exec(log) ?? [];
-    mistakes.push(`NOTIFY_LISTEN_LOG names "${scheme}"; this version knows: ${LOGS.join(', ')}`);
-  }
+  if (!ownLog) mistakes.push(...mistakesInLog(log));
 
   const secrets = (env.NOTIFY_LISTEN_SECRET ?? '')
     .split(',')
@@ -136,7 +132,7 @@ export function readConfig(
     }
   }
 
-  const shared = provider !== 'sse' || (!ownLog && log !== 'memory:');
+  const shared = provider !== 'sse' || (!ownLog && isShared(log));
   const namespace = env.NOTIFY_LISTEN_NAMESPACE || 'default';
   if (!/^[\w-]{1,40}$/.test(namespace))
     mistakes.push('NOTIFY_LISTEN_NAMESPACE must be 1 to 40 letters, digits, "_" or "-"');
@@ -169,7 +165,7 @@ export function readConfig(
     logger({
       level: 'warn',
       message:
-        'NOTIFY_LISTEN_LOG is memory: this log is for one process only; several processes would never hear each other',
+        'NOTIFY_LISTEN_LOG is memory: this log is for one process only, and ends with it; several processes would never hear each other. One process keeps its log over a restart with NOTIFY_LISTEN_LOG=file:./path',
     });
   }
   return { provider, secrets, namespace, log, retention, maxDuration, production };

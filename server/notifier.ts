@@ -13,7 +13,7 @@ import { createFollower, LAG_PATIENCE } from './follower.js';
 import { createHandler, type Handler } from './handler.js';
 import { inTime } from './in-time.js';
 import { createGate, DEFAULT_LIMITS } from './limits.js';
-import { createMemoryLog } from './log/memory.js';
+import { createLog } from './logs.js';
 import { mistakesIn } from './options.js';
 import { createOutbox } from './outbox.js';
 import { chooseProvider } from './providers.js';
@@ -80,9 +80,10 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
 
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const audience = createAudience(monotonic, limits.connectionsPerUser);
+  // Before anything that would have to be closed again: a log in a file may be in use.
+  const log: Log = options.log ?? createLog(settings.log, settings.retention, logger);
   const adapter =
     options.adapter ?? choice?.create(settings.namespace, (message) => logger({ level: 'warn', message }));
-  const log: Log = options.log ?? createMemoryLog({ retention: settings.retention });
   const transactions = createTransactions();
   const counts = { notified: 0, refused: 0 };
   const foreign = new Set<string>();

@@ -3,6 +3,8 @@
  * power loss. See docs/file-log.md.
  */
 import type { Log } from '../../adapters/contract.js';
+import { consoleLogger, unbreakable } from '../reporting.js';
+import type { LogLine } from '../types.js';
 import { openFileEngine } from './file/engine.js';
 import { nodeDisk } from './file/node-disk.js';
 import { createHandle } from './handle.js';
@@ -18,8 +20,8 @@ export interface FileLogOptions {
   readonly retention?: number;
   /** How many entries are kept. Default 20,000. */
   readonly cap?: number;
-  /** Gets what the operator should know, with the error behind it. Default `console.warn`. */
-  readonly warn?: (message: string, error?: unknown) => void;
+  /** Gets what the operator should know: files that were set aside, a disk that fails. Default: `console`. */
+  readonly logger?: (line: LogLine) => void;
 }
 
 /**
@@ -31,16 +33,20 @@ export interface FileLogOptions {
  * @throws Error when the file cannot be had: another process or another log of this one has it, the file or the folder
  * may not be read or written, or the file is one of something else.
  */
-export function createFileLog({ path, retention = RETENTION, cap = MAX_ENTRIES, warn = tell }: FileLogOptions): Log {
-  const now = (): number => performance.now();
-  const engine = openFileEngine({ path, retention, cap, warn, disk: nodeDisk, now, wall: () => Date.now() });
+export function createFileLog(options: FileLogOptions): Log {
+  const { path, retention = RETENTION, cap = MAX_ENTRIES, logger = consoleLogger } = options;
+  const engine = openFileEngine({
+    path,
+    retention,
+    cap,
+    logger: unbreakable(logger),
+    disk: nodeDisk,
+    now: () => performance.now(),
+    wall: () => Date.now(),
+  });
   return createHandle(engine, {
     name: 'file',
     capabilities: { shared: false, durable: true, dedupes: true },
     close: engine.close,
   });
-}
-
-function tell(message: string, error?: unknown): void {
-  console.warn(`[notify-listen] ${message}`, ...(error === undefined ? [] : [error]));
 }

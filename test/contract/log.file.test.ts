@@ -18,8 +18,8 @@ function fileNodes(smallest?: number): LogNodes {
     path: join(folder, 'notify.log'),
     retention: RETENTION,
     cap: 20_000,
-    warn: (message, error) => {
-      throw new Error(message, { cause: error });
+    logger: (line) => {
+      if (line.level !== 'info') throw new Error(line.message, { cause: line.error });
     },
     disk: nodeDisk,
     now: () => time,

@@ -8,6 +8,7 @@
 import { dirname, resolve } from 'node:path';
 import type { LogEntry, LogWindow, TailSink } from '../../../adapters/contract.js';
 import { makePosition, type Position } from '../../../adapters/position.js';
+import type { LogLine } from '../../types.js';
 import { createFollowers, type Follower } from '../followers.js';
 import type { EngineClaim } from '../handle.js';
 import { createLeases } from '../leases.js';
@@ -31,8 +32,8 @@ export interface FileEngineOptions {
   /** Milliseconds. */
   readonly retention: number;
   readonly cap: number;
-  /** What the operator should know: files that were set aside, a disk that fails. */
-  readonly warn: (message: string, error?: unknown) => void;
+  /** Gets what the operator should know. Never throws. */
+  readonly logger: (line: LogLine) => void;
   readonly disk: Disk;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
@@ -66,7 +67,7 @@ interface Waiting {
 
 /** Opens the file and loads the window. @throws Error when it cannot be had: in use, no right to it, another's file. */
 export function openFileEngine(options: FileEngineOptions): FileEngine {
-  const { disk, retention, cap, warn, now, wall, owner = thisProcess(), smallest } = options;
+  const { disk, retention, cap, logger, now, wall, owner = thisProcess(), smallest } = options;
   const asked = resolve(options.path);
   disk.makeFolderNow(dirname(asked));
   const path = disk.resolveNow(asked);
@@ -102,13 +103,16 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
   const followers = createFollowers();
   const number = Math.max(content?.number ?? 0, lock.seen?.number ?? 0);
   const journal = createJournal({ disk, path, lock, number, own: found.own, smallest });
-  if (why) warn(`the log ${path} ${why}: a new epoch begins, and every page refreshes once`);
+  if (why) {
+    const message = 'the log in the file does not go on: a new epoch begins, and every page refreshes once';
+    logger({ level: 'warn', message, path, why: `it ${why}` });
+  }
 
   const waiting: Waiting[] = [];
   let entriesWaiting = 0;
   /** Why the file in use is no good; the first one is always replaced. */
   let fault: { readonly error?: unknown } | undefined = {};
-  let notBefore = Number.NEGATIVE_INFINITY;
+  const notBefore = Number.NEGATIVE_INFINITY;
   let working: Promise<void> | undefined;
   let closed = false;
 
@@ -122,7 +126,7 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
     })();
     const whole = { epoch, floor, top, offset, life: Math.floor(life()), leases: leases.kept(), placed };
     const aside = await journal.replace(whole, wall());
-    if (aside) warn(`what stood at ${path} was set aside as ${aside}`);
+    if (aside) logger({ level: 'warn', message: 'what stood in the place of the log was set aside', path, aside });
   }
 
   function refuse(refused: readonly Waiting[], error: unknown): void {
@@ -172,7 +176,7 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
     fault = { error };
     if (!lock.lost) return;
     over = true;
-    warn(`the log ${path} belongs to another process now`, error);
+    logger({ level: 'error', message: 'the log in the file belongs to another process now', path, error });
     refuse(waiting.splice(0), error);
     followers.fail(error);
   }
@@ -180,18 +184,18 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
   async function mend(): Promise<boolean> {
     try {
       await replace();
-      if (fault?.error) warn(`the log ${path} is written again`);
+      if (fault?.error) logger({ level: 'info', message: 'the log in the file is written again', path });
       fault = undefined;
       return true;
     } catch (error) {
       if (journal.ready && !fault && !lock.lost) {
         // The file in use is still good; it only grows on.
         journal.postpone();
-        warn(`the log ${path} could not be replaced by a shorter one`, error);
+        logger({ level: 'warn', message: 'the log could not be replaced by a shorter file', path, error });
         return true;
       }
       if (!fault?.error && !lock.lost)
-        warn(`the log ${path} cannot be written; nothing is accepted until it can`, error);
+        logger({ level: 'error', message: 'the log cannot be written: nothing is accepted until it can', path, error }); nothing is accepted until it can`, error);
       fail(error);
       notBefore = now() + RETRY;
       refuse(waiting.splice(0), error);
@@ -207,7 +211,13 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
       try {
         await commit(group);
       } catch (error) {
-        if (!lock.lost) warn(`the log ${path} was not written; what was to be added is not accepted`, error);
+        if (!lock.lost)
+          logger({
+            level: 'error',
+            message: 'the log was not written: what was to be added is not accepted',
+            path,
+            error,
+          });
         fail(error);
         refuse(group, error);
       }
@@ -225,7 +235,7 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
   function submit(one: Pick<Waiting, 'entries' | 'texts' | 'lease'>): Promise<readonly Position[]> {
     if (lock.lost || (fault?.error && now() < notBefore)) throw fault?.error;
     if (entriesWaiting + one.entries.length > MOST_WAITING && entriesWaiting > 0)
-      throw new Error(`log: the disk is behind, ${entriesWaiting} entries wait for it`);
+      throw new Error(`log: the disk is behind, $entriesWaitingentries wait for it`);
     return new Promise((resolve, reject) => {
       entriesWaiting += one.entries.length;
       waiting.push({ ...one, resolve, reject });
@@ -276,18 +286,17 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
       const { size } = journal;
       // While it is written, or was meanwhile, the writer looks.
       if (fault || working || (await journal.isWhole()) || working || journal.size !== size) return;
-      fail(new Error(`log: ${path} was deleted, replaced or changed by somebody else`));
+      fail(new Error(`log: $pathwas deleted, replaced or changed by somebody else`));
       wake();
     },
-    async close() {
+    async close() 
       if (closed) return;
       closed = true;
       clearInterval(timer);
       while (working) await working;
       refuse(waiting.splice(0), new Error('log: the file log is closed'));
       await journal.close();
-      await lock.release(Math.floor(life()), wall());
-    },
+      await lock.release(Math.floor(life()), wall());,
   };
 }
 

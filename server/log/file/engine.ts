@@ -195,7 +195,7 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
         return true;
       }
       if (!fault?.error && !lock.lost)
-        logger({ level: 'error', message: 'the log cannot be written: nothing is accepted until it can', path, error }); nothing is accepted until it can`, error);
+        logger({ level: 'error', message: 'the log cannot be written: nothing is accepted until it can', path, error });
       fail(error);
       notBefore = now() + RETRY;
       refuse(waiting.splice(0), error);

@@ -1,0 +1,131 @@
+/** Watches pages and server from outside while faults strike: what pages show against what they must show. */
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Application } from './application.js';
+import type { Tab } from './browsers.js';
+import type { Ledger } from './ledger.js';
+import type { Report as PageReport } from './page.js';
+import type { Check, Seen } from './report.js';
+import type { Figures } from './server.js';
+
+/** How often everybody is asked, in milliseconds. */
+const LOOK = 500;
+/** Lines of a page's story that are told when it fails. */
+const STORY = 80;
+
+export interface Watch {
+  /** Asks all pages now: each shows what it must, and is connected. */
+  allFresh(): Promise<boolean>;
+  /** What is wrong with which page, with its story. */
+  complaint(): Promise<string>;
+  checks(rssBound: number): Check[];
+  seen(): Seen;
+  stop(): void;
+}
+
+export interface WatchOptions {
+  readonly items: Ledger;
+  readonly tabs: readonly Tab[];
+  readonly application: Application;
+}
+
+export function createWatch({ items, tabs, application }: WatchOptions): Watch {
+  const stalest = new Map<Tab, number>(tabs.map((tab) => [tab, 0]));
+  const latest = new Map<Tab, PageReport>();
+  /** Of pages that were closed since. */
+  const former: Record<string, number> = {};
+  /** The newest figures of each server process. */
+  const processes = new Map<number, Figures>();
+  let rss = 0;
+  let watching = true;
+
+  const wrong = (tab: Tab, report: PageReport | undefined): string => {
+    if (!report) return 'it does not answer';
+    const old = tab.ids.filter((id) => (report.shown[id] ?? 0) < items.due(id));
+    const lines = old.map((id) => `item ${id} shows ${report.shown[id]}, must show ${items.due(id)}`);
+    if (report.status.state !== 'connected') lines.push(`it is ${report.status.state}`);
+    return lines.join('; ');
+  };
+
+  async function look(tab: Tab): Promise<string> {
+    const report = await tab.report();
+    if (report) {
+      const before = latest.get(tab);
+      // Fewer than before: it is another page in the same place.
+      if (before && report.counts.hints < before.counts.hints) add(former, before.counts);
+      latest.set(tab, report);
+      const late = tab.ids.map((id) => items.staleness(id, report.shown[id]));
+      stalest.set(tab, Math.max(stalest.get(tab) ?? 0, ...late));
+    }
+    return wrong(tab, report);
+  }
+
+  async function lookAtServer(): Promise<void> {
+    const figures = await application.figures();
+    if (!figures) return;
+    processes.set(figures.pid, figures);
+    rss = Math.max(rss, figures.rss);
+  }
+
+  const loop = async (each: () => Promise<unknown>): Promise<void> => {
+    while (watching) {
+      await each();
+      await wait(LOOK, undefined, { ref: false });
+    }
+  };
+  for (const tab of tabs) void loop(() => look(tab));
+  void loop(lookAtServer);
+
+  function seen(): Seen {
+    const counts = { ...former };
+    for (const report of latest.values()) add(counts, report.counts);
+    const total = (pick: (figures: Figures) => number): number =>
+      [...processes.values()].reduce((sum, figures) => sum + pick(figures), 0);
+    return {
+      mechanisms: {
+        ...counts,
+        'notifications replayed to pages': total(({ replayed }) => replayed),
+        'resyncs sent': total(({ resyncs }) => resyncs),
+        'conflated for slow readers': total(({ conflated }) => conflated),
+        'stuck readers dropped': total(({ stalled }) => stalled),
+        'server processes': processes.size,
+      },
+      pages: tabs.map((tab) => {
+        const { state = 'unknown', via = '' } = latest.get(tab)?.status ?? {};
+        return { name: tab.name, stalest: stalest.get(tab) ?? 0, now: `${state} ${via}`.trim() };
+      }),
+      rss,
+    };
+  }
+
+  return {
+    allFresh: async () => (await Promise.all(tabs.map(look))).every((complaint) => complaint === ''),
+    async complaint() {
+      const complaints = await Promise.all(
+        tabs.map(async (tab) => {
+          const what = wrong(tab, await tab.report());
+          return what && `${tab.name}: ${what}\n    ${(await tab.story()).slice(-STORY).join('\n    ')}`;
+        }),
+      );
+      return complaints.filter(Boolean).join('\n');
+    },
+    checks(rssBound) {
+      const crashed = tabs.filter((tab) => tab.crashed()).map(({ name }) => name);
+      return [
+        { name: 'no page crashed', ...(crashed.length > 0 && { failure: crashed.join(', ') }) },
+        {
+          name: `a server process stays below ${rssBound / 2 ** 20} MiB`,
+          ...(rss > rssBound && { failure: `${Math.round(rss / 2 ** 20)} MiB` }),
+        },
+        { name: 'hints reached the pages', ...(!seen().mechanisms.hints && { failure: 'none did' }) },
+      ];
+    },
+    seen,
+    stop() {
+      watching = false;
+    },
+  };
+}
+
+function add(sum: Record<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count;
+}

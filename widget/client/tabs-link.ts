@@ -105,6 +105,8 @@ export function createTabLink(name: JoinName, core: Core, host: LinkHost, shared
           down(error ?? new ListenError(code, message, { retryAfter }));
       } else {
         const { event, id, of } = frame;
+        // The stream is served on, and what the leader's own tab opens next is for all.
+        if (event.type === 'goodbye' && event.lasts && !own) return;
         quiet = frame.quiet;
         unordered = frame.unordered;
         if (event.type === 'ready') {

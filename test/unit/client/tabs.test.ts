@@ -359,3 +359,31 @@ test('a tab that leaves is left out of what is opened next', async () => {
   await world.advance(500);
   expect(server.live().map(({ channels }) => channels)).toEqual([['Order/42']]);
 });
+
+test('race 11: a stream that says goodbye and is served on is followed by one opening for all', async () => {
+  const { server, world, ready, notify } = createBench();
+  const pages = [await ready(), await ready(), await ready()];
+  const [held] = server.live();
+  const streams = server.streams.length;
+  held?.send({ type: 'goodbye', within: 1_000, lasts: 5_000 });
+  await world.until(() => server.live()[0] !== held);
+  held?.end();
+  await world.advance(3_000);
+  expect(server.streams.length - streams).toBe(1);
+  expect(pages.map((page) => page.state())).toEqual(pages.map(() => 'connected'));
+  notify(11);
+  await untilRan(world, pages, 1);
+});
+
+test('race 11: a stream that ends with its goodbye is replaced by at most two', async () => {
+  const { server, world, ready, notify } = createBench();
+  const pages = [await ready(), await ready(), await ready()];
+  const streams = server.streams.length;
+  server.live()[0]?.send({ type: 'goodbye', within: 2_000 });
+  server.live()[0]?.end();
+  await world.advance(5_000);
+  expect(server.live()).toHaveLength(1);
+  expect(server.streams.length - streams).toBeLessThanOrEqual(3);
+  notify(11);
+  await untilRan(world, pages, 1);
+});

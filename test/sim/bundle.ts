@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
+const platform = join(root, 'test/sim/kernel/platform.ts');
 /** What is under test; the rest of the simulator is always this one. */
 const ROOMS = /^(adapters|server|widget)\//;
 
@@ -28,6 +29,7 @@ export async function bundleWorker(source: string = root): Promise<string> {
         name: 'sources',
         enforce: 'pre',
         resolveId(id, importer) {
+          if (id === 'node:crypto' && importer && !importer.startsWith(join(root, 'test'))) return platform;
           if (!importer || !id.startsWith('.')) return null;
           const target = resolve(dirname(importer), id);
           const inside = relative(root, target);
@@ -43,9 +45,12 @@ export async function bundleWorker(source: string = root): Promise<string> {
       target: 'node20',
       minify: false,
       emptyOutDir: true,
-      rolldownOptions: { output: { entryFileNames: 'worker.js', codeSplitting: false } },
+      // Vendors' packages are loaded by their adapters only.
+      rolldownOptions: {
+        external: /^(?!\.|\/|node:)[^:]+$/,
+        output: { entryFileNames: 'worker.js', codeSplitting: false },
+      },
     },
-    ssr: { noExternal: true },
   });
   return join(outDir, 'worker.js');
 }

@@ -8,7 +8,7 @@ import type { Clock, Owner, Task } from './clock.js';
 /** The wall clock when a history begins. */
 export const EPOCH_TIME = 1_800_000_000_000;
 
-/** The process's own, for whoever measures the simulator itself. */
+/** The process's own, for whoever runs the simulator. */
 export const real: { now(): number; later(run: () => void): void } = {
   now: performance.now.bind(performance),
   later: setImmediate.bind(globalThis),

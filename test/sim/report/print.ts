@@ -11,7 +11,7 @@ export function printReport(seed: number, tally: Tally, elapsed: number): void {
   const { histories, steps, ms, fresh, slowest, hash, kinds, faults, mechanisms } = tally;
   console.log(
     `seed ${seed}: ${histories.toLocaleString('en')} histories in ${(elapsed / 1_000).toFixed(1)} s ` +
-      `(${(ms / histories).toFixed(2)} ms each on one core, ${Math.round(steps / histories)} steps), hash ${hash.toString(16)}`,
+      `(${(ms / histories).toFixed(2)} ms of a core each, ${Math.round(steps / histories)} steps), hash ${hash.toString(16)}`,
   );
   console.log(
     `fresh ${(fresh / histories / 1_000).toFixed(1)} s after the last fault on average, ${slowest / 1_000} s at most`,

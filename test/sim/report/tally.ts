@@ -7,6 +7,7 @@ export interface Tally {
   histories: number;
   passed: number;
   steps: number;
+  /** Of a core. */
   ms: number;
   /** Milliseconds after the faults at which everything was fresh: the sum and the greatest. */
   fresh: number;

@@ -126,7 +126,10 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
     const { owner, line } = client;
     const { random } = owner;
     const signal = init.signal ?? undefined;
-    if (signal?.aborted) return reject(failure('AbortError', 'aborted'));
+    if (signal?.aborted) {
+      reject(failure('AbortError', 'aborted'));
+      return;
+    }
     if (!clock.effect(owner)) return;
     const user = client.user();
     const body = init.body as string | undefined;
@@ -304,7 +307,10 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
       let whole = text;
       if (text !== undefined && budget >= 0) {
         // Cut somewhere in an answer: before its head, or in its body.
-        if (budget === 0 || random.chance(0.3)) return breakOff();
+        if (budget === 0 || random.chance(0.3)) {
+          breakOff();
+          return;
+        }
         whole = undefined;
       }
       toClient(() => {
@@ -386,7 +392,8 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
       const { handle } = to;
       if (to.owner.dead || !handle) {
         overAtServer();
-        return foreign('away');
+        foreign('away');
+        return;
       }
       to.connections.add(connection);
       const split = url.indexOf('?');

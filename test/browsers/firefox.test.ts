@@ -1,9 +1,12 @@
 /** What the library promises, in Firefox. */
-import { openEngine } from '../kit/browsers/index.js';
+import { leader } from './suite/leader.js';
 import { pageLife } from './suite/page-life.js';
 import { streaming } from './suite/streaming.js';
+import { tabs } from './suite/tabs.js';
 import { browse } from './visit.js';
 
-const browsing = browse(openEngine('Firefox'));
+const browsing = browse('Firefox');
 streaming(browsing);
 pageLife(browsing);
+tabs(browsing);
+leader(browsing);

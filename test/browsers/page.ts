@@ -19,6 +19,8 @@ export interface Probe {
   live(): Promise<string | undefined>;
   /** Resolves when a notification with this action has come. */
   hears(action: string): Promise<void>;
+  /** Resolves with the first warning. */
+  warned(): Promise<string>;
   /** How long a plain read takes, in milliseconds. */
   plainRead(): Promise<number>;
   /** Reads the stream without the library. Resolves with the first chunk, and again with each next one. */
@@ -34,7 +36,10 @@ export function openPage(suffix = ''): Probe {
   const shown = document.body.appendChild(document.createElement('p'));
   let stream: ReadableStreamDefaultReader<string> | undefined;
 
-  console.warn = (...words) => probe.warnings.push(words.join(' '));
+  console.warn = (...words) => {
+    probe.warnings.push(words.join(' '));
+    look();
+  };
   addEventListener('pageshow', ({ persisted }) => {
     if (persisted) probe.restored += 1;
   });
@@ -45,7 +50,7 @@ export function openPage(suffix = ''): Probe {
     onTrace({ notification }) {
       if (!notification) return;
       probe.heard.push(notification.action);
-      for (const look of waiting) look();
+      look();
     },
   });
 
@@ -56,16 +61,21 @@ export function openPage(suffix = ''): Probe {
     shown.textContent = String(probe.value);
   }
 
-  /** Resolves as soon as it is so; asks after every change of the status and every notification. */
+  /** Something happened that somebody may wait for. */
+  function look(): void {
+    for (const check of waiting) check();
+  }
+
+  /** Resolves as soon as it is so. */
   function until(isSo: () => boolean): Promise<void> {
     return new Promise((resolve) => {
-      const look = (): void => {
+      const check = (): void => {
         if (!isSo()) return;
-        waiting.delete(look);
+        waiting.delete(check);
         resolve();
       };
-      waiting.add(look);
-      look();
+      waiting.add(check);
+      check();
     });
   }
 
@@ -83,6 +93,10 @@ export function openPage(suffix = ''): Probe {
       return client.status().via;
     },
     hears: (action) => until(() => probe.heard.includes(action)),
+    async warned() {
+      await until(() => probe.warnings.length > 0);
+      return probe.warnings.join();
+    },
     async plainRead() {
       const began = performance.now();
       await load();
@@ -95,9 +109,7 @@ export function openPage(suffix = ''): Probe {
     },
   };
 
-  client.onStatus(() => {
-    for (const look of waiting) look();
-  });
+  client.onStatus(look);
   void load();
   client.listen(object, {
     '*'() {

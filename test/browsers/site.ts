@@ -61,7 +61,13 @@ function html({ locks, copies }: { locks: boolean; copies: number }): string {
   const library = '<script src="/page.js"></script>';
   return `<!doctype html><title>page</title>
 <button id="duplicate" onclick="window.open(location.href)">duplicate</button>
-<script>var process = { env: {} };${locks ? '' : "Object.defineProperty(navigator, 'locks', { value: undefined });"}</script>
+<script>
+var process = { env: {} };
+var messages = 0;
+const { postMessage } = BroadcastChannel.prototype;
+BroadcastChannel.prototype.postMessage = function (message) { messages += 1; postMessage.call(this, message); };
+${locks ? '' : "Object.defineProperty(navigator, 'locks', { value: undefined });"}
+</script>
 ${library}<script>var page = entry.openPage();</script>
 ${copies > 1 ? `${library}<script>var second = entry.openPage('-second');</script>` : ''}`;
 }

@@ -1,46 +1,67 @@
 /** What the tests of all engines share: visits to a site that end with their test, and figures that are printed. */
 import { afterAll, onTestFinished } from 'vitest';
-import type { Engine, Tab } from '../kit/browsers/engine.js';
+import { ABILITIES, type Abilities, type Engine, type EngineName, type Tab } from '../kit/browsers/engine.js';
+import { launchEngine, openEngine } from '../kit/browsers/index.js';
 import { openSite, type PageOptions, type Site } from './site.js';
 
 /** How often it is looked into a page, in milliseconds. */
 const LOOK = 25;
 
-export interface Visit extends Tab {
+export interface Visitor extends Tab {
   readonly name: string;
 }
 
-export interface Browsing {
-  readonly engine: () => Engine;
-  /** Keeps a figure, in milliseconds; all of them are printed at the end. */
-  measured(what: string, ms: number): void;
-  /** A site, and a way to open its page in a tab of a name. The tab is live when it is there. */
-  visit(): Promise<{ readonly site: Site; open(tab: string, options?: PageOptions): Promise<Visit> }>;
+export interface Visit {
+  readonly site: Site;
+  /** Opens the page in a tab of this name, in front. It is live when it is there. */
+  open(tab: string, options?: PageOptions): Promise<Visitor>;
+  /** The tab that another one is made to open. */
+  opened(tab: string, act: () => Promise<unknown>): Promise<Visitor>;
 }
 
-export function browse(engine: () => Engine): Browsing {
+export interface Browsing {
+  readonly can: Abilities;
+  /** Keeps a figure, in milliseconds; all of them are printed at the end. */
+  measured(what: string, ms: number): void;
+  /** A site for one test. @param own in a browser of its own, which may be spoilt */
+  visit(own?: boolean): Promise<Visit>;
+}
+
+/** Call it at the top of a test file: one browser for all of its tests. */
+export function browse(name: EngineName): Browsing {
+  const shared = openEngine(name);
   const figures = new Map<string, number>();
   afterAll(() => {
+    if (figures.size === 0) return;
     const lines = [...figures].map(([what, ms]) => `${what} ${Math.round(ms)} ms`);
-    if (lines.length > 0) console.log(`${engine().version}: ${lines.join('; ')}`);
+    console.log(`${shared().version}: ${lines.join('; ')}`);
   });
   return {
-    engine,
+    can: ABILITIES[name],
     measured: (what, ms) => figures.set(what, ms),
-    async visit() {
+    async visit(own = false) {
       const site = await openSite();
+      const engine = own ? await ownEngine(name) : shared();
+      const visitor = async (tab: Tab, called: string): Promise<Visitor> => {
+        onTestFinished(() => tab.close().catch(() => {}));
+        await tab.evaluate('page.live()');
+        await site.seen(called, 0);
+        return { ...tab, name: called };
+      };
       return {
         site,
-        async open(name, options) {
-          const tab = await engine().open(site.page(name, options));
-          onTestFinished(() => tab.close().catch(() => {}));
-          await tab.evaluate('page.live()');
-          await site.seen(name, 0);
-          return { ...tab, name };
-        },
+        open: async (called, options) => visitor(await engine.open(site.page(called, options)), called),
+        opened: async (called, act) => visitor(await engine.opened(act), called),
       };
     },
   };
+}
+
+async function ownEngine(name: EngineName): Promise<Engine> {
+  const engine = await launchEngine(name);
+  if (typeof engine === 'string') throw new Error(engine);
+  onTestFinished(() => engine.close());
+  return engine;
 }
 
 /** Waits until an expression is true in a page. While a page is being left nothing can be asked there: that is a no. */

@@ -13,21 +13,37 @@ export interface Tab {
   process(): Promise<number>;
   /** Clicks the element with this id as a person does: what a browser allows only then (a pop-up) is allowed. */
   click(id: string): Promise<void>;
-  /** Takes this tab's network away as the browser's own developer tools do. Not every engine can. */
-  readonly offline?: (on: boolean) => Promise<void>;
-  /** Freezes and thaws a hidden page, as a browser does to save energy. Only Chromium can be told to. */
-  readonly freeze?: (on: boolean) => Promise<void>;
+  /** Takes this tab's network away, as the browser's own developer tools do. */
+  offline?(on: boolean): Promise<void>;
+  /** Freezes and thaws a hidden page, as a browser does to save energy. */
+  freeze?(on: boolean): Promise<void>;
 }
 
 export interface Engine {
-  readonly name: string;
   /** Name and version, as the browser tells it. */
   readonly version: string;
   /** Opens a tab of the one profile, in front, and resolves when the page is loaded. */
   open(url: string): Promise<Tab>;
   /** The tab that `act` makes the page open. */
   opened(act: () => Promise<unknown>): Promise<Tab>;
-  /** When one of its page processes is killed, the browser can no longer be driven; its other pages live on. */
-  readonly endsWithProcess: boolean;
   close(): Promise<void>;
 }
+
+export type EngineName = 'Chromium' | 'Firefox' | 'WebKitGTK';
+
+/** What can be done to a browser from outside. */
+export interface Abilities {
+  /** Its tabs have a switch that takes the network away. */
+  readonly offline: boolean;
+  /** It can be told to freeze a page. */
+  readonly freezes: boolean;
+  /** It can still be driven when the process of one of its pages was killed. */
+  readonly survives: boolean;
+}
+
+export const ABILITIES: Readonly<Record<EngineName, Abilities>> = {
+  Chromium: { offline: true, freezes: true, survives: true },
+  Firefox: { offline: true, freezes: false, survives: true },
+  // The driver ends its session at the first crash. The browser and its other pages live on.
+  WebKitGTK: { offline: false, freezes: false, survives: false },
+};

@@ -1,12 +1,10 @@
 /** The browsers of a test file: one is started for all of its tests, and what is missing skips them by name. */
 import { afterAll, beforeAll, beforeEach } from 'vitest';
 import { findChromium } from '../browser.js';
-import type { Engine } from './engine.js';
+import type { Engine, EngineName } from './engine.js';
 import { findFirefox, findWebKit } from './find.js';
 import { launchChromiumTabs, launchFirefox } from './puppeteer.js';
 import { launchWebKit } from './webkit.js';
-
-export type EngineName = 'Chromium' | 'Firefox' | 'WebKitGTK';
 
 /** Starts a browser; where there is none, a sentence says what was looked for. */
 export async function launchEngine(name: EngineName): Promise<Engine | string> {

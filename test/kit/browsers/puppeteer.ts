@@ -38,7 +38,6 @@ async function engineOf(name: string, worker: string, options: LaunchOptions): P
   const pid = browser.process()?.pid;
   if (pid === undefined) throw new Error(`${name} has no process`);
   return {
-    name,
     version: await browser.version(),
     async open(url) {
       const page = await browser.newPage();
@@ -50,7 +49,6 @@ async function engineOf(name: string, worker: string, options: LaunchOptions): P
       await act();
       return tabOf(await newPage(browser, before), blank, pid, worker);
     },
-    endsWithProcess: false,
     close: () => browser.close(),
   };
 }

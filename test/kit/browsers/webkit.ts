@@ -54,8 +54,8 @@ export async function launchWebKit({ driver: program, miniBrowser, display }: We
 }
 
 async function webKit(driver: WebDriver, pid: number, end: () => Promise<void>): Promise<Engine> {
-  // Stays open: without any window the session is over.
-  await driver.send('GET', 'window');
+  // Stays open: without any window the session is over, and new ones are opened from an open one.
+  const first = await driver.send<string>('GET', 'window');
 
   function tab(handle: string): Tab {
     const within = <T>(command: () => Promise<T>): Promise<T> => driver.within(handle, command);
@@ -84,10 +84,11 @@ async function webKit(driver: WebDriver, pid: number, end: () => Promise<void>):
   }
 
   return {
-    name: 'WebKitGTK',
     version: `WebKitGTK ${driver.capabilities.browserVersion}`,
     async open(url) {
-      const { handle } = await driver.send<{ handle: string }>('POST', 'window/new', { type: 'window' });
+      const { handle } = await driver.within(first, () =>
+        driver.send<{ handle: string }>('POST', 'window/new', { type: 'window' }),
+      );
       await driver.within(handle, () => driver.send('POST', 'url', { url }));
       return tab(handle);
     },
@@ -100,7 +101,6 @@ async function webKit(driver: WebDriver, pid: number, end: () => Promise<void>):
         if (handle) return tab(handle);
       }
     },
-    endsWithProcess: true,
     async close() {
       // After a crash there is no session any more, and its browser has to be ended with the driver.
       await driver.send('DELETE', '').catch(() => {});

@@ -43,10 +43,17 @@ export function createFileLog(options: FileLogOptions): Log {
     disk: nodeDisk,
     now: () => performance.now(),
     wall: () => Date.now(),
+    repeat,
   });
   return createHandle(engine, {
     name: 'file',
     capabilities: { shared: false, durable: true, dedupes: true },
     close: engine.close,
   });
+}
+
+function repeat(run: () => void, ms: number): () => void {
+  const timer = setInterval(run, ms);
+  timer.unref();
+  return () => clearInterval(timer);
 }

@@ -24,6 +24,7 @@ function fileNodes(smallest?: number): LogNodes {
     disk: nodeDisk,
     now: () => time,
     wall: () => 1_700_000_000_000,
+    repeat: () => () => {},
     ...(smallest !== undefined && { smallest }),
   });
   const handle = (): Log =>

@@ -30,6 +30,8 @@ export interface FileEngineOptions {
   readonly now: () => number;
   /** Milliseconds since 1970. Only asked for how long nobody ran. */
   readonly wall: () => number;
+  /** Calls again and again, until what it returns is called. Keeps no process alive. */
+  readonly repeat: (run: () => void, ms: number) => () => void;
   readonly owner?: Owner;
   readonly fateOf?: typeof fateOf;
   /** A file below this size, in bytes, is not replaced. Default 1 MiB. */
@@ -82,13 +84,12 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
   const state = { path, epoch, window, leases, followers, journal, lock };
   const writer = createWriter({ ...state, now, life: wholeLife, wall, logger });
 
-  const timer = setInterval(() => {
+  const stop = options.repeat(() => {
     lock.beat(wholeLife(), wall()).catch(() => {});
     // What it finds is told; a disk that fails shows at the next append.
     writer.check().catch(() => {});
     writer.wake();
   }, BEAT);
-  timer.unref();
   writer.wake();
 
   let closing: Promise<void> | undefined;
@@ -118,7 +119,7 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
     check: writer.check,
     close() {
       closing ??= (async () => {
-        clearInterval(timer);
+        stop();
         await writer.close();
         await lock.release(wholeLife(), wall());
       })();

@@ -189,7 +189,7 @@ export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }
       number = running;
       current = { file, id, size };
       limit = Math.max(smallest, size * GROWTH);
-      await lock.note({ epoch: head.epoch, number, life, wall });
+      await lock.noteSafely({ epoch: head.epoch, number, life, wall });
       return aside;
     },
 

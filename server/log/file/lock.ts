@@ -48,6 +48,8 @@ export interface Lock {
   readonly lost: boolean;
   /** Writes how far the log is. After a `kill -9` the next owner reads it; after a power loss perhaps an older one. */
   note(seen: Seen): Promise<void>;
+  /** The same, and the next owner reads it after a power loss too: for an epoch that no older one names. */
+  noteSafely(seen: Seen): Promise<void>;
   /** Shows that this process runs. */
   beat(life: number, wall: number): Promise<void>;
   /** Rejects when another process has taken the log. A lock that was deleted, and that nobody took, is made again. */
@@ -209,6 +211,10 @@ export function takeLock({ disk, path, owner, fateOf }: LockOptions): Lock {
       return lost;
     },
     note: (seen) => write({ seen }),
+    async noteSafely(seen) {
+      await write({ seen });
+      await file.sync();
+    },
     async beat(life, wall) {
       // A write that hangs shows no life.
       if (!writing) await write(at(life, wall));

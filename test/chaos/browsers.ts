@@ -1,5 +1,5 @@
 /** Chromium with several tabs, and Firefox with one where it is found, seen by the chaos run as tabs that it may torment. */
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
 import { findChromium, launchChromium } from '../kit/browser.js';
 import type { Engine, Tab as EngineTab } from '../kit/browsers/engine.js';
 import { launchEngine } from '../kit/browsers/index.js';
@@ -92,10 +92,12 @@ async function loaded(wanted: () => boolean, attempt: () => Promise<boolean>): P
 async function chromiumTab(context: BrowserContext, { name, url, ids }: Place): Promise<Tab> {
   let crashed = false;
   let page: Page;
+  let network: CDPSession | undefined;
 
   async function open(): Promise<void> {
     const opened = await context.newPage();
     page = opened;
+    network = undefined;
     opened.on('crash', () => {
       crashed = true;
     });
@@ -123,20 +125,17 @@ async function chromiumTab(context: BrowserContext, { name, url, ids }: Place): 
         page.evaluate(() => entry.told()),
       )) ?? ['it does not answer'],
     async offline(on) {
-      const session = await context.newCDPSession(page);
+      // What a session emulates ends with it, and no other one can take it back.
+      network ??= await context.newCDPSession(page);
       const conditions = { offline: on, latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
-      await session.send('Network.emulateNetworkConditions', conditions);
-      if (!on) await session.detach();
+      await network.send('Network.emulateNetworkConditions', conditions);
     },
     // Headless Chromium shows every tab as visible; this is all that a page can see of being hidden.
     hide: (on) =>
-      page.evaluate(
-        (state) => {
-          Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
-          document.dispatchEvent(new Event('visibilitychange'));
-        },
-        on ? 'hidden' : 'visible',
-      ),
+      page.evaluate(`
+        Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => '${on ? 'hidden' : 'visible'}' });
+        document.dispatchEvent(new Event('visibilitychange'));
+      `),
     async reopen() {
       const former = page;
       await open();
@@ -167,7 +166,7 @@ async function engineTab(engine: Engine, { name, url, ids }: Place): Promise<Tab
 
   await open();
   return {
-    name: `${name} (${engine.name})`,
+    name: `${name} (Firefox)`,
     ids,
     report: () => within(ANSWER_MS, tab.evaluate<Report>('entry.report()')),
     story: async () => (await within(ANSWER_MS, tab.evaluate<string[]>('entry.told()'))) ?? ['it does not answer'],

@@ -28,7 +28,7 @@ const CI_FAULTS = 60_000;
 /** The longest that one fault may last where the whole run is short, in milliseconds. */
 const CI_LONGEST = 5_000;
 /** Between two changes of the writer on average, in milliseconds; every tenth is a burst. */
-const WRITE_EVERY = 300;
+const WRITE_EVERY = 200;
 const BURST = 8;
 /** More memory than this in a server process means that something grows without a bound. TypeScript's loader takes half. */
 const RSS_BOUND = 400 * 2 ** 20;
@@ -63,12 +63,12 @@ const secrets = {
   current: '',
   next(): string {
     secrets.serial += 1;
-    secrets.current = `secret ${secrets.serial} of the chaos run, long enough`;
+    secrets.current = `secret ${secrets.serial} of the chaos run`;
     return secrets.current;
   },
 };
 
-const begun = Date.now();
+let begun = Date.now();
 let faultsEnd = begun + faultTime;
 /** Both logs: the first half of the time on one, the second on the other. */
 const logNow = (): 'memory' | 'file' => {
@@ -109,6 +109,8 @@ for (const reason of [...fronts.skipped, ...browsers.skipped]) {
   if (process.env.CI === 'true') throw new Error(`${reason}: in CI nothing is skipped`);
 }
 
+begun = Date.now();
+faultsEnd = begun + faultTime;
 const report = createReport();
 const watching = createWatch({ items, tabs: browsers.tabs, application: app });
 const stage: Stage = {
@@ -129,13 +131,15 @@ async function change(id: string): Promise<boolean> {
 }
 
 let writing = true;
+/** What is on its way is never stale: nothing is changed while freshness is judged, but what the judge changes himself. */
+let judging = false;
 const writer = (async () => {
   const own = dice.fork();
   while (writing) {
     await wait(own.between(1, 2 * WRITE_EVERY));
     const burst = own.next() < 0.1 ? BURST : 1;
     const id = own.pick(items.ids);
-    for (let n = 0; n < burst; n += 1) await change(id);
+    for (let n = 0; n < burst && !judging; n += 1) await change(id);
   }
 })();
 
@@ -180,7 +184,9 @@ try {
     const roundEnd = Date.now() + faultTime / rounds;
     await Promise.all([lane('network', roundEnd), lane('process', roundEnd)]);
     const settling = Date.now();
+    judging = true;
     const check = await settle();
+    judging = false;
     checks.push(check);
     console.log(`${check.failure ? 'FAILED' : 'settled'}: ${check.name}`);
     faultsEnd += Date.now() - settling;

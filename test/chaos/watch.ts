@@ -53,8 +53,10 @@ export function createWatch({ items, tabs, application }: WatchOptions): Watch {
       // Fewer than before: it is another page in the same place.
       if (before && report.counts.hints < before.counts.hints) add(former, before.counts);
       latest.set(tab, report);
-      const late = tab.ids.map((id) => items.staleness(id, report.shown[id]));
-      stalest.set(tab, Math.max(stalest.get(tab) ?? 0, ...late));
+      // A page that shows nothing yet does not look live.
+      const showing = tab.ids.filter((id) => report.shown[id] !== undefined);
+      const ages = showing.map((id) => items.staleness(id, report.shown[id]));
+      stalest.set(tab, Math.max(stalest.get(tab) ?? 0, ...ages));
     }
     return wrong(tab, report);
   }

@@ -219,7 +219,10 @@ export interface LinkHost {
    * version. Rejects with a `ListenError` for every status but 2xx.
    */
   request(route: 'config' | 'auth' | 'stream', body: unknown, signal: AbortSignal): Promise<Response>;
-  /** Any sign of life restarts the watchdog; a link calls it for bytes that are not a whole event yet. */
+  /**
+   * A sign of life that is no event, such as bytes of one that is not whole yet. It restarts the watchdog until `ready`;
+   * from then on only events do: what keeps a connection open may be a proxy whose other end has gone.
+   */
   alive(): void;
   /** `id`: everything up to it, for every channel of the link, was delivered before. */
   event(event: ServerEvent, id?: Position): void;

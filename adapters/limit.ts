@@ -1,9 +1,11 @@
 /** One attempt at something, under a longer life and a limit of its own. */
 import type { World } from './contract.js';
+import { ListenError } from './errors.js';
 
 /**
  * Gives `run` a signal that aborts with `life` or after `ms` milliseconds, unless `lift` was called before. It aborts in
- * any case when `run` is over: whatever went wrong, the other end must not go on sending.
+ * any case when `run` is over: whatever went wrong, the other end must not go on sending. Rejects with `network` at the
+ * abort, also where what `run` waits for (the application's headers, say) knows nothing of the signal.
  */
 export async function limited<T>(
   world: World,
@@ -18,7 +20,12 @@ export async function limited<T>(
   const lift = () => world.clearTimeout(timer);
   life.addEventListener('abort', abort, { signal });
   try {
-    return await run(signal, lift);
+    return await Promise.race([
+      run(signal, lift),
+      new Promise<never>((_, reject) => {
+        signal.onabort = () => reject(new ListenError('network', 'no answer'));
+      }),
+    ]);
   } finally {
     lift();
     abort();

@@ -18,7 +18,7 @@ const withoutSse = (id: string): boolean => /(^|\/)adapters\/sse\//.test(id);
 const budgets = [
   {
     part: 'client',
-    limit: 9.0,
+    limit: 9.2,
     wanted: 4.5,
     chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: CLIENT,
@@ -26,7 +26,7 @@ const budgets = [
   },
   {
     part: '+ React',
-    limit: 10.2,
+    limit: 10.4,
     wanted: 6.0,
     chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: REACT,
@@ -34,7 +34,7 @@ const budgets = [
   },
   {
     part: '+ SSE',
-    limit: 11.0,
+    limit: 11.1,
     wanted: 7.5,
     chunks: ['alone', 'hosted', 'long-poll', 'overflow', 'own', 'seen', 'tabs'],
     entry: REACT,
@@ -48,7 +48,7 @@ const budgets = [
 const chunkLimits: Record<string, number> = {
   alone: 0.35,
   hosted: 1.32,
-  'long-poll': 0.3,
+  'long-poll': 0.32,
   overflow: 0.5,
   own: 0.6,
   seen: 0.3,

@@ -2,6 +2,7 @@
  * The client half of the built-in SSE adapter: an event stream read with fetch; where a proxy holds streams back, long
  * polls of the same route.
  */
+import { readText } from '../body.js';
 import type { ClientAdapter, Link, LinkHost } from '../contract.js';
 import { ListenError } from '../errors.js';
 import { limited } from '../limit.js';
@@ -11,9 +12,15 @@ import { createStreamParser } from './parse.js';
 
 /** How long `hello` may take, in milliseconds: the server sends it before it asks about access. */
 export const HELLO_LIMIT = 3_000;
-/** So many streams in a row without `hello` mean that something between buffers them. */
-const SILENT_STREAMS = 2;
-/** After how long of polling a stream is tried again, in milliseconds: at first, and at most (it doubles). */
+/**
+ * So many points in a row mean that something between does not let streams through. One without `hello` counts two where
+ * it was silent for the whole limit, and one where it failed at once: that may as well be a server that is down.
+ */
+const STREAMS_BLOCKED = 4;
+/**
+ * After how long of polling a stream is tried again, in milliseconds: at first, and at most (it doubles). Half of it to
+ * one and a half, by chance: a server that stood still has many pages that poll.
+ */
 export const STREAM_AGAIN = 60_000;
 const STREAM_AGAIN_MAX = 30 * 60_000;
 
@@ -25,10 +32,10 @@ export type Ask = (
 ) => Promise<void>;
 
 export function sse(): ClientAdapter {
-  /** Streams in a row without `hello`, over all links: what buffers one link buffers the next. */
-  let silent = 0;
+  /** The points of streams in a row without `hello`, over all links: what holds one back holds back the next. */
+  let blocked = 0;
   let pollFor = STREAM_AGAIN;
-  /** When a stream is tried again, on the monotonic clock. */
+  /** Until then, on the monotonic clock, links poll. */
   let streamAt = 0;
 
   /** Reads a stream to its end, which is an error like any other; returns when streams seem to be held back. */
@@ -37,32 +44,30 @@ export function sse(): ClientAdapter {
     let greeted = false;
     const began = world.monotonic();
     try {
-      await ask('stream', HELLO_LIMIT, async ({ body, headers }, lift) => {
-        if (!body || !headers.get('content-type')?.startsWith('text/event-stream'))
-          throw new ListenError('protocol', 'stream: not an event stream');
+      await ask('stream', HELLO_LIMIT, async (response, lift) => {
+        if (!response.headers.get('content-type')?.startsWith('text/event-stream'))
+          throw new ListenError('protocol', 'stream: not events');
         const parse = createStreamParser(({ type, data, id }) => {
           if (type === 'hello') {
             greeted = true;
-            silent = 0;
+            blocked = 0;
             pollFor = STREAM_AGAIN;
             lift();
             host.via('sse');
           }
           if (!life.aborted) host.event(toEvent(type, data), (id || undefined) as Position | undefined);
         });
-        const decoder = new TextDecoder();
-        const reader = body.getReader();
-        for (;;) {
-          const { done, value } = await reader.read();
-          if (done) throw new ListenError('network', 'stream: ended');
+        await readText(response, (piece) => {
           host.alive();
-          parse(decoder.decode(value, { stream: true }));
-        }
+          parse(piece);
+        });
+        throw new ListenError('network', 'stream: ended');
       });
     } catch (error) {
-      if (greeted || life.aborted || world.monotonic() - began < HELLO_LIMIT || ++silent < SILENT_STREAMS) throw error;
-      streamAt = world.monotonic() + pollFor;
-      pollFor = Math.min(2 * pollFor, STREAM_AGAIN_MAX);
+      // A server that asks for patience was reached.
+      if (greeted || life.aborted || (error as ListenError).retryAfter) throw error;
+      blocked += world.monotonic() - began < HELLO_LIMIT ? 1 : 2;
+      if (blocked < STREAMS_BLOCKED) throw error;
     }
   }
 
@@ -79,12 +84,25 @@ export function sse(): ClientAdapter {
         );
 
       async function run(): Promise<void> {
+        const streams = world.monotonic() >= streamAt;
+        if (streams) {
+          await stream(host, ask, signal);
+          // Unless polls get further: then one more failure is enough.
+          blocked = 0;
+        }
+        host.via('poll');
+        const { poll } = await import('./long-poll.js');
         // The first answer says where we are; only then there is something to wait for.
-        for (let wait: 'once' | 'poll' = 'once'; !signal.aborted; wait = 'poll') {
-          if (silent < SILENT_STREAMS || world.monotonic() >= streamAt) await stream(host, ask, signal);
-          host.via('poll');
-          const { poll } = await import('./long-poll.js');
-          await poll(host, ask, wait, signal);
+        let wait = await poll(host, ask, 'once', signal);
+        if (streams) {
+          blocked = STREAMS_BLOCKED;
+          streamAt = world.monotonic() + pollFor * (0.5 + world.random());
+          pollFor = Math.min(2 * pollFor, STREAM_AGAIN_MAX);
+        }
+        while (!signal.aborted) {
+          // A link beside this one tries it, and polls go on meanwhile.
+          if (world.monotonic() >= streamAt) host.again();
+          wait = await poll(host, ask, wait, signal);
         }
       }
 
@@ -94,7 +112,7 @@ export function sse(): ClientAdapter {
         .catch((cause: unknown) => {
           if (signal.aborted) return;
           const code = cause instanceof SyntaxError ? 'protocol' : 'network';
-          host.down(cause instanceof ListenError ? cause : new ListenError(code, 'stream: cut', { cause }));
+          host.down(cause instanceof ListenError ? cause : new ListenError(code, 'stream: ended', { cause }));
         });
       return { close: () => life.abort() };
     },

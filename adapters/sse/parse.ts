@@ -1,10 +1,6 @@
 /** Reads an event stream: text in pieces of any size in, whole events out, as the HTML standard says. */
-
-/**
- * The longest event, in characters. The largest that a server of ours writes is `ready`: a thousand channels with the
- * latest of a handful of actions each, below 2 million. Beyond it the other end is not ours.
- */
-export const MAX_EVENT_LENGTH = 16_000_000;
+import { MAX_TEXT } from '../body.js';
+import { ListenError } from '../errors.js';
 
 export interface StreamEvent {
   /** `message` where the stream names none. */
@@ -15,8 +11,8 @@ export interface StreamEvent {
 }
 
 /**
- * Returns a function that takes the next piece (a byte order mark has gone with the decoding). It throws a `RangeError`
- * when an event grows beyond all bounds.
+ * Returns a function that takes the next piece (a byte order mark has gone with the decoding). It throws a
+ * `ListenError` when an event grows beyond all bounds.
  */
 export function createStreamParser(emit: (event: StreamEvent) => void): (piece: string) => void {
   /** The line that is not over: its last character may be a line end whose second half is still to come. */
@@ -50,6 +46,6 @@ export function createStreamParser(emit: (event: StreamEvent) => void): (piece: 
       rest = lines.pop() as string;
       lines.forEach(line);
     }
-    if (rest.length + length > MAX_EVENT_LENGTH) throw new RangeError('an event without an end');
+    if (rest.length + length > MAX_TEXT) throw new ListenError('protocol', 'stream: not events');
   };
 }

@@ -91,17 +91,21 @@ export function createTestWorld(fetch: World['fetch']): TestWorld {
   return world;
 }
 
+type Change = Parameters<Parameters<Lifecycle['watch']>[0]>[0];
+
 export interface TestLifecycle extends Lifecycle {
   show(): void;
   hide(): void;
   wake(): void;
+  /** The page is left, or frozen. */
+  leave(): void;
   readonly watchers: number;
 }
 
 export function createTestLifecycle(): TestLifecycle {
   let visible = true;
-  const watchers = new Set<(what: 'visible' | 'hidden' | 'wake') => void>();
-  const tell = (what: 'visible' | 'hidden' | 'wake') => {
+  const watchers = new Set<(what: Change) => void>();
+  const tell = (what: Change) => {
     for (const watcher of [...watchers]) watcher(what);
   };
   return {
@@ -119,6 +123,7 @@ export function createTestLifecycle(): TestLifecycle {
       tell('hidden');
     },
     wake: () => tell('wake'),
+    leave: () => tell('gone'),
     get watchers() {
       return watchers.size;
     },

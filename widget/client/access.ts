@@ -38,7 +38,7 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
   });
 
   function pursue(): void {
-    if (retry.at) return;
+    if (retry.waits()) return;
     const now = world.clock();
     const renews = now >= renewal;
     if (renews) renewal = Number.POSITIVE_INFINITY;
@@ -49,6 +49,8 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
       if (!sub.asking && (sub.grant ? renews : !sub.refused)) missing.push(sub);
     }
     while (missing.length > 0) void askFor(missing.splice(0, MAX_OBJECTS));
+    // Each time, because questions and timers may have been stopped.
+    if (renewal < Number.POSITIVE_INFINITY) renewIn(renewal - now);
   }
 
   async function askFor(asked: readonly Subscription[]): Promise<void> {
@@ -77,11 +79,7 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
         if (sub.grant) renewal = now;
       }
     });
-    const ms = expiresIn * (0.6 + 0.2 * world.random());
-    if (token && now + ms < renewal) {
-      renewal = now + ms;
-      renewIn(ms);
-    }
+    if (token) renewal = Math.min(renewal, now + expiresIn * (0.6 + 0.2 * world.random()));
     // An answer alone proves nothing then: only a link that takes them does.
     retry.error = retry.failures > 0 ? untaken : undefined;
     if (open) {
@@ -105,7 +103,6 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
           'unavailable',
           DEV ? 'grants that were just made are not taken: do all nodes have the same secrets and clocks?' : 'grants',
         );
-        core.report(untaken);
       }
       retry.later(untaken);
     },
@@ -118,7 +115,6 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
       retry.stop();
       retry.error = undefined;
       stopRenewal();
-      renewal = Number.POSITIVE_INFINITY;
       life.abort();
       life = new AbortController();
       for (const sub of subs.values()) sub.asking = false;

@@ -5,6 +5,7 @@
  * About 300 lines long, because what is left are the transitions between them (login, change of user, final errors,
  * pause, close), and each of those touches every one of the others: apart, they would be read side by side.
  */
+import { readJson } from '../../adapters/body.js';
 import { type Channel, channelOf } from '../../adapters/channel.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
 import { limited } from '../../adapters/limit.js';
@@ -15,7 +16,7 @@ import { createConnection } from './connection.js';
 import { type Core, isSettling, trim } from './core.js';
 import { DEV } from './dev.js';
 import { guard } from './guard.js';
-import { createRequest, readJson } from './http.js';
+import { createRequest } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
 import { createListener, type Listener } from './listener.js';
 import { readObject } from './object.js';
@@ -52,6 +53,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   /** The end of the tick. */
   const [tick, stopTick] = createTimer(world, pursue);
   let paused = false;
+  /** The page was left, or is frozen; it may come back. */
+  let gone: boolean | undefined;
   let closed = false;
   /** Nobody is logged in. */
   let out: ListenError | undefined;
@@ -119,14 +122,17 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
 
   function pursue(): void {
     if (subs.size === 0) shut();
-    if (subs.size === 0 || paused || out || fatal) return;
+    if (subs.size === 0 || paused || gone || out || fatal) return;
     unwatch ??= lifecycle.watch((what) => {
       if (what === 'hidden') return;
+      gone = what === 'gone';
+      // Open streams, locks and channels would keep the page out of the back/forward cache.
+      if (gone) return rest();
       if (what === 'visible') for (const listener of listeners()) listener.shown();
       connection.distrust(what === 'wake');
     });
     access.pursue();
-    if (!core.config && !asking && !connection.retry.at) void askConfig();
+    if (!core.config && !asking && !connection.retry.waits()) void askConfig();
     connection.pursue();
     status.update();
   }
@@ -136,16 +142,22 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     halt();
     unwatch?.();
     core.own = newCursor();
-    unwatch = out = fatal = undefined;
+    unwatch = out = fatal = gone = undefined;
     status.update();
   }
 
   /** Ends links and questions; positions stay. */
-  function halt(): void {
-    login.stop();
+  function rest(): void {
     forgetAnswer();
     connection.stop();
     access.stop();
+    status.update();
+  }
+
+  /** The same, and no login is tried again. */
+  function halt(): void {
+    login.stop();
+    rest();
   }
 
   /** What `/config` is about to answer is of no use any more. */
@@ -194,6 +206,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     halt();
     core.config = undefined;
     status.update();
+    for (const listener of listeners()) listener.tell();
     const { onUnauthenticated } = options;
     if (!onUnauthenticated) return;
     (async () => onUnauthenticated())().then(() => {
@@ -206,6 +219,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   function restart(): void {
     paused = false;
     out = fatal = core.config = undefined;
+    for (const listener of listeners()) if (!listener.pending) listener.tell();
     forgetAnswer();
     login.stop();
     connection.distrust(true);
@@ -215,7 +229,13 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   function hello(event: HelloEvent): void {
     if (!meet(event)) return;
     core.config = undefined;
-    changed();
+    // Nodes that name one user differently, because their secrets differ, must not be asked in a loop.
+    connection.failed(
+      new ListenError(
+        'protocol',
+        DEV ? 'the user is another one; do all nodes have the same secrets?' : 'another user',
+      ),
+    );
   }
 
   /** Learns whose page this is, and behind which log. Tells whether it is another user than before. */
@@ -268,7 +288,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
         checked,
         actions as Actions,
         given,
-        () => sub.refused ?? fatal,
+        () => sub.refused ?? fatal ?? out,
         () => {
           sub.listeners.delete(listener);
           if (sub.listeners.size > 0 || closed) return;

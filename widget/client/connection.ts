@@ -18,12 +18,14 @@ import { createTimer } from './timer.js';
 const LOOK = 5_000;
 /** A wall clock that runs ahead of the monotonic one by more than this within a look means that the machine slept. */
 const JUMP = 5_000;
-/** A link that was heard so lately needs no proof when the page becomes visible, in milliseconds. */
+/** A link that was heard, or begun, so lately needs no proof when the page becomes visible, in milliseconds. */
 const FRESH = 2_000;
 /** How long a node may stay degraded before another one is looked for; also the window of that wait. Milliseconds. */
 const DEGRADED = 30_000;
 /** A long poll is silent for 25 s by design, in milliseconds. */
 const POLL_SILENCE = 35_000;
+/** How long an opening that shows signs of life may take until `ready`, in milliseconds: a replay over a slow network. */
+const OPENING = 60_000;
 /** After so many failed openings the configuration may be another one: it is asked again. */
 const STALE_CONFIG = 4;
 
@@ -36,7 +38,9 @@ export interface Live {
   readonly resynced: Set<Subscription>;
   readonly key: string;
   link?: Link;
-  /** When anything came last, on the clock of the world. */
+  /** When it was opened, on the clock of the world. */
+  readonly began: number;
+  /** When anything came last; once ready, any event. */
   heard: number;
   heartbeat: number;
   /** How it says that events come; until then, the adapter that the server is configured for. */
@@ -97,7 +101,7 @@ export function createConnection(
   function pursue(): void {
     const { config, subs } = core;
     warm();
-    if (!config || opening || retry.at) return;
+    if (!config || opening || retry.waits()) return;
     const covers = new Map([...subs].filter(([, sub]) => sub.grant));
     const grants = [...new Set([...covers.values()].map((sub) => sub.grant?.token as string))];
     const settling = isSettling(core);
@@ -128,6 +132,7 @@ export function createConnection(
       interest: interest(),
       resynced: new Set(),
       key,
+      began: world.clock(),
       heard: world.clock(),
       heartbeat: config.heartbeat,
       via: config.provider,
@@ -141,7 +146,8 @@ export function createConnection(
       interest,
       visible: core.visible,
       alive() {
-        held.heard = world.clock();
+        // Bytes without an event may be of a proxy that keeps a connection open whose other end has gone.
+        if (!held.ready) held.heard = world.clock();
       },
       event: (event, id) => heard(held, event, id),
       via(via) {
@@ -192,7 +198,8 @@ export function createConnection(
       }
       tried = true;
       // Not at opening or `hello`: a server that greets and hangs up would be asked again without a pause.
-      reset();
+      retry.failures = 0;
+      quiet();
     }
     deliver(core, held, event, id);
     if (type === 'ready') ready();
@@ -210,9 +217,8 @@ export function createConnection(
     distrusted = false;
   }
 
-  function reset(): void {
+  function quiet(): void {
     retry.stop();
-    retry.failures = 0;
     retry.error = undefined;
   }
 
@@ -262,11 +268,12 @@ export function createConnection(
       if (
         held &&
         !(held.ready && held.link?.quiet) &&
-        now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0)
+        (now - held.heard > Math.max(2 * held.heartbeat + 5_000, held.via === 'poll' ? POLL_SILENCE : 0) ||
+          (!held.ready && now - held.began > OPENING))
       )
         down(held);
     }
-    if (ahead - former > JUMP && (current || opening || retry.at)) distrust();
+    if (ahead - former > JUMP) distrust();
     if (degradedSince !== undefined && now - degradedSince > DEGRADED) {
       degradedSince = now;
       leaveIn(world.random() * DEGRADED);
@@ -281,10 +288,11 @@ export function createConnection(
     pursue,
     failed,
     distrust(force) {
-      if (force || !current || opening || world.clock() - current.heard >= FRESH) distrust();
+      const newest = opening ?? current;
+      if (force || !newest || world.clock() - newest.heard >= FRESH) distrust();
     },
     stop() {
-      reset();
+      quiet();
       stopLooking();
       stopLeaving();
       if (opening) end(opening);

@@ -1,4 +1,5 @@
 /** Requests to the server's routes: address, headers, credentials, and what an answer means. */
+import { readJson } from '../../adapters/body.js';
 import type { LinkHost, World } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import { type ErrorAnswer, PROTOCOL_VERSION } from '../../adapters/protocol.js';
@@ -7,7 +8,7 @@ import type { ListenClientOptions } from './types.js';
 
 /**
  * Makes `LinkHost.request`. Rejects with a `ListenError` for every answer but 2xx: with the server's own code where the
- * body is ours, else `protocol` (a login page, a proxy's error), which is a passing fault.
+ * body is ours, else `unavailable` for 5xx and `protocol` for the rest (a proxy's error page), which are passing faults.
  */
 export function createRequest(options: ListenClientOptions, url: string, world: World): LinkHost['request'] {
   const base = url.replace(/\/+$/, '');
@@ -38,16 +39,14 @@ export function createRequest(options: ListenClientOptions, url: string, world: 
         `notify-listen: ${base}/${route} answered 404. Are the routes mounted there, and does the development server pass them on?`,
       );
     }
-    throw new ListenError(code ?? 'protocol', message ?? `${base}/${route}: status ${response.status}`, {
-      retryAfter: Number(response.headers.get('retry-after')) * 1_000 || undefined,
-    });
+    const fault = response.status < 500 ? 'protocol' : 'unavailable';
+    // A gateway's own errors may look alike, with a number for a code.
+    throw new ListenError(
+      typeof code === 'string' ? code : fault,
+      message ?? `${base}/${route}: status ${response.status}`,
+      {
+        retryAfter: Number(response.headers.get('retry-after')) * 1_000 || undefined,
+      },
+    );
   };
-}
-
-/** The JSON object of an answer. Rejects with `protocol` for anything else. */
-export async function readJson<Answer>(response: Response): Promise<Answer> {
-  // An empty body, a page of HTML, a body that was cut: all the same from here.
-  const value: unknown = await response.json().catch(() => undefined);
-  if (typeof value === 'object' && value) return value as Answer;
-  throw new ListenError('protocol', 'not JSON');
 }

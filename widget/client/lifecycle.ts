@@ -11,11 +11,16 @@ export function pageLifecycle(): Lifecycle {
     visible,
     watch(changed) {
       const life = new AbortController();
+      const gone = () => changed('gone');
       const wake = () => changed('wake');
       document.addEventListener('visibilitychange', () => changed(visible() ? 'visible' : 'hidden'), life);
-      // Back from the back/forward cache some browsers fire only `pageshow`, and the sockets are gone.
-      window.addEventListener('pageshow', ({ persisted }) => persisted && wake(), life);
-      window.addEventListener('online', wake, life);
+      // Never `unload` or `beforeunload`: with them a page may not enter the back/forward cache.
+      addEventListener('pagehide', gone, life);
+      document.addEventListener('freeze', gone, life);
+      document.addEventListener('resume', wake, life);
+      // Back from the back/forward cache some browsers fire only `pageshow`.
+      addEventListener('pageshow', ({ persisted }) => persisted && wake(), life);
+      addEventListener('online', wake, life);
       return () => life.abort();
     },
   };

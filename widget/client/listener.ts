@@ -29,6 +29,8 @@ export interface Listener {
   race(knowledge: Knowledge): void;
   reject(error: ListenError): void;
   shown(): void;
+  /** Whether there is an error has changed. */
+  tell(): void;
 }
 
 /**
@@ -143,6 +145,7 @@ export function createListener(
       tell();
     },
     shown: scheduler.shown,
+    tell,
   };
   return listener;
 }

@@ -89,11 +89,11 @@ export interface Listening {
    * nobody handles is not reported as unhandled; `onError` of the client gets refusals in any case.
    */
   readonly ready: Promise<void>;
-  /** The refusal, while there is one. */
+  /** The refusal, while there is one; `unauthenticated` while nobody is logged in. */
   readonly error: ListenError | undefined;
   /**
-   * Calls back whenever the listener became ready or was refused, later in its life too (a right that ended, or came
-   * back); `error` then tells which. Returns the function that stops it.
+   * Calls back whenever the listener became ready or was refused, later in its life too (a right or a login that ended, or
+   * came back); `error` then tells which. Returns the function that stops it.
    */
   onChange(changed: () => void): () => void;
   /** Replaces the action list. No traffic; a run that waits calls the newest functions. */
@@ -137,10 +137,12 @@ export interface Lifecycle {
   /** Whether a person can see the page. */
   visible(): boolean;
   /**
-   * Calls back with `visible` or `hidden` on a change, and with `wake` whenever the link may have died unnoticed: back
-   * online, back from the back/forward cache. Returns the function that stops it.
+   * Calls back with `visible` or `hidden` on a change; with `gone` when the page is left or frozen, and may come back: the
+   * client closes its links and keeps positions and listeners until `visible` or `wake`; with `wake` whenever a link may
+   * have died unnoticed: back online, back from the back/forward cache, no longer frozen. Returns the function that stops
+   * it.
    */
-  watch(changed: (what: 'visible' | 'hidden' | 'wake') => void): () => void;
+  watch(changed: (what: 'visible' | 'hidden' | 'gone' | 'wake') => void): () => void;
 }
 
 /** What the tabs of one browser share, as the browser has it. Injected, so that tests have browsers of their own. */
@@ -177,7 +179,10 @@ export interface ListenClientOptions {
   readonly adapters?: readonly (ClientAdapter | ProviderClientAdapter)[];
   /** Callbacks that rows may name. */
   readonly callbacks?: CallbackRegistry;
-  /** Gets every error that no row or listener took. Default: `console.error`. */
+  /**
+   * Gets every error that no row or listener took. What is retried shows in the status; it is told here once it has failed
+   * four times in a row. Default: `console.error`.
+   */
   readonly onError?: (error: unknown) => void;
   /**
    * Called when the server says that nobody is logged in. When the promise resolves, the client tries again with its

@@ -14,7 +14,7 @@ import type { System } from './system.js';
 
 /** What a listener of the page is doing. A new object whenever something in it changed. */
 export interface ListenState {
-  /** Nothing can be missed any more. `false` until then, without an object, and while refused. */
+  /** Nothing can be missed any more. `false` until then, without an object, while refused, and while nobody is logged in. */
   readonly ready: boolean;
   /** Why it never will be ready by itself: this user may not listen to the object, say. */
   readonly error?: ListenError;

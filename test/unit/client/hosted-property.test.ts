@@ -140,7 +140,9 @@ async function play(steps: readonly Step[], most: number, chance: number): Promi
       channel,
     ).toEqual(offsets);
   }
-  expect(errors.filter((error) => 'code' in error && error.code !== 'limit')).toEqual([]);
+  // What failed four times in a row is told.
+  const passing = ['limit', 'network', 'unavailable'];
+  expect(errors.filter((error) => 'code' in error && !passing.includes(error.code))).toEqual([]);
   client.close();
   log.letGo();
   await world.settle();

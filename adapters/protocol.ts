@@ -25,6 +25,8 @@ export interface ConfigAnswer {
   /** The keyed hash of the user, and of the login session where there is one. */
   readonly user: string;
   readonly session?: string;
+  /** The same user under the other secrets in use: a page that knew one of them still has its user. */
+  readonly aliases?: readonly string[];
   /** Milliseconds between heartbeats. */
   readonly heartbeat: number;
   /** Bounds of the wait before a reconnect, in milliseconds. */
@@ -142,6 +144,8 @@ export interface HelloEvent {
   readonly epoch: string;
   readonly user: string;
   readonly session?: string;
+  /** As in `ConfigAnswer`. */
+  readonly aliases?: readonly string[];
   /** The adapter that the server is configured for; a page that has another one asks `/config` again. */
   readonly provider?: string;
   readonly heartbeat: number;

@@ -18,6 +18,7 @@ import { createProviderRoute } from './provider-route.js';
 import {
   checkProtocol,
   type HandlerOptions,
+  introduced,
   JSON_HEADERS,
   providerNow,
   type RouteAnswer,
@@ -71,7 +72,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       epoch: epochOf(history.top),
       provider: providerNow(options),
       settings: hosted?.adapter.publicSettings ?? {},
-      ...who(identity),
+      ...introduced(identity),
       heartbeat,
       retry: RETRY,
       retention: settings.retention,

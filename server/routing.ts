@@ -1,7 +1,7 @@
 /** What a route is: the request that it needs, the answer that it gives, and how a JSON body is read. */
-import { OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../adapters/protocol.js';
+import { type ConfigAnswer, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../adapters/protocol.js';
 import type { Collector, StreamSink, Streams } from '../adapters/streams.js';
-import type { Access } from './access.js';
+import type { Access, Identity } from './access.js';
 import type { Settings } from './config.js';
 import type { Duration } from './duration.js';
 import type { Follower } from './follower.js';
@@ -97,6 +97,14 @@ export async function readJson(request: RouteRequest, limit: number): Promise<Re
     throw new HttpError(400, 'invalid', 'The body must be a JSON object.');
   checkProtocol((value as { protocol?: unknown }).protocol);
   return value as Record<string, unknown>;
+}
+
+/** Who a page is, as the page is told: the first hash, and those under the other secrets while they are being changed. */
+export function introduced({
+  users: [user, ...aliases],
+  sessions,
+}: Identity): Pick<ConfigAnswer, 'user' | 'session' | 'aliases'> {
+  return { user, ...(sessions && { session: sessions[0] }), ...(aliases.length > 0 && { aliases }) };
 }
 
 /** Where pages shall listen now: at the provider, or here while it does not take what it is given. */

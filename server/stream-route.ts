@@ -10,6 +10,7 @@ import { unavailable } from './http-error.js';
 import {
   checkProtocol,
   type HandlerOptions,
+  introduced,
   JSON_HEADERS,
   providerNow,
   type RouteAnswer,
@@ -94,7 +95,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const hello = {
       protocol: PROTOCOL_VERSION,
       epoch: epochOf(history.top),
-      ...who(identity),
+      ...introduced(identity),
       provider: providerNow(options),
       heartbeat,
     };

@@ -147,6 +147,7 @@ export function createScriptedServer(): ScriptedServer {
           epoch: server.config.epoch,
           user: server.config.user,
           ...(server.config.session !== undefined && { session: server.config.session }),
+          ...(server.config.aliases !== undefined && { aliases: server.config.aliases }),
           heartbeat: server.config.heartbeat,
           spread: 0,
           ...more,

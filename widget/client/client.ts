@@ -240,10 +240,11 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
 
   /** Learns whose page this is, and behind which log. Tells whether it is another user than before. */
   function meet(answer: HelloEvent | ConfigAnswer): boolean {
-    const { user } = core.me ?? answer;
+    const known = hashesOf(core.me ?? answer);
     meetEpoch(answer.epoch);
     core.me = answer;
-    if (user === answer.user) return false;
+    // While secrets are changed, one node after the other, each has a first hash of its own.
+    if (hashesOf(answer).some((hash) => known.includes(hash))) return false;
     // Nothing of the former user may stay: no grant, position, addressed hint or refusal.
     halt();
     core.hints.clear();
@@ -277,6 +278,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     }
     report(error);
   }
+
+  const hashesOf = ({ user, aliases = [] }: NonNullable<Core['me']>): readonly string[] => [user, ...aliases];
 
   return {
     listen(object, actions, given = {}) {

@@ -24,7 +24,7 @@ export interface Core {
   readonly requests: Map<string, () => Promise<boolean>>;
   config?: ConfigAnswer | undefined;
   /** Whose page this is, by keyed hashes. */
-  me?: Pick<HelloEvent, 'user' | 'session'>;
+  me?: Pick<HelloEvent, 'user' | 'session' | 'aliases'>;
   /** Up to where the user's and the session's own channels were read. */
   own: Cursor;
   /** The window for refreshes after a resync, in milliseconds. */

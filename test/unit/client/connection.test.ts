@@ -526,6 +526,28 @@ test('another user in hello: grants, positions and hints go at once, everything 
   expect(seen.runs).toMatchObject([{ reason: 'resync' }]);
 });
 
+test('the same user under another secret is no other user, whichever node answers', async () => {
+  const { server, world, client, recorder } = createBench();
+  const seen = recorder();
+  client.listen(order, { updated: seen }, fresh(world));
+  await world.until(() => client.status().state === 'connected');
+  const names = [
+    { user: 'under-the-new', aliases: ['user-ann'] },
+    { user: 'user-ann' },
+    { user: 'under-the-newest', aliases: ['under-the-new', 'user-ann'] },
+    { user: 'under-the-new' },
+  ];
+  for (const name of names) {
+    Object.assign(server.config, { aliases: [] }, name);
+    const { length } = server.streams;
+    server.streams.at(-1)?.cut();
+    await world.until(() => server.streams.length > length && client.status().state === 'connected');
+  }
+  expect(server.auths()).toHaveLength(1);
+  expect(server.streams).toHaveLength(5);
+  expect(seen.runs).toEqual([]);
+});
+
 test('another user whose right is refused: the listener learns it', async () => {
   const { server, world, client, recorder } = createBench();
   const listening = client.listen(order, { updated: recorder() }, fresh(world));

@@ -421,6 +421,30 @@ describe('what an operator sees', () => {
     expect(JSON.stringify(lines)).not.toContain('a-secret');
   });
 
+  test('while secrets are changed a page is told all hashes of its user, and only then', async () => {
+    const told = async (secrets: string) => {
+      const { notifier } = serve({ env: { NOTIFY_LISTEN_SECRET: secrets } });
+      const answer = await handlerOf(notifier).handle({
+        method: 'GET',
+        path: '/config',
+        query: new URLSearchParams(),
+        header: () => undefined,
+        body: async () => '',
+        onClose: () => {},
+        raw: { user: 'ann' },
+      });
+      if (!answer || !('body' in answer)) throw new Error('no answer');
+      return JSON.parse(answer.body) as { user: string; aliases?: string[] };
+    };
+    const [before, during, after] = [
+      await told('the-old-secret-of-all'),
+      await told('the-new-secret-of-all,the-old-secret-of-all'),
+      await told('the-new-secret-of-all'),
+    ];
+    expect(before).not.toHaveProperty('aliases');
+    expect(during).toMatchObject({ user: after.user, aliases: [before.user] });
+  });
+
   test('row 74: no line of the log, at any level, carries anything personal', async () => {
     const { notifier, lines, faults } = serve();
     await listen(notifier, ['Order/secret-order'], 'ann@example.org', 'session-of-ann');

@@ -35,7 +35,7 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
   [4, 'silence', (r, at, s) => ({ at, do: 'silence', tab: tab(r, s), for: some(r, 500, 12_000) })],
   [6, 'outage', (r, at, s) => ({ at, do: 'outage', tab: tab(r, s), for: some(r, 100, 15_000) })],
   [4, 'delay', (r, at, s) => ({ at, do: 'delay', tab: tab(r, s), for: some(r, 500, 8_000), ms: some(r, 50, 4_000) })],
-  [4, 'swallow', (r, at, s) => ({ at, do: 'swallow', tab: tab(r, s), count: r.int(1, 3) })],
+  [4, 'swallow', (r, at, s) => ({ at, do: 'swallow', tab: tab(r, s), count: r.int(1, 3), for: some(r, 500, 8_000) })],
   [
     3,
     'garble',

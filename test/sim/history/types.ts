@@ -58,7 +58,7 @@ export type Action = { readonly at: number } & (
   | { readonly do: 'silence'; readonly tab: number; readonly for: number }
   | { readonly do: 'outage'; readonly tab: number; readonly for: number }
   | { readonly do: 'delay'; readonly tab: number; readonly for: number; readonly ms: number }
-  | { readonly do: 'swallow'; readonly tab: number; readonly count: number }
+  | { readonly do: 'swallow'; readonly tab: number; readonly count: number; readonly for: number }
   | {
       readonly do: 'garble';
       readonly tab: number;

@@ -32,8 +32,8 @@ export interface Owner {
 /** One class, since there are thousands of them in each history: a record with methods on its prototype costs least. */
 export class Task {
   time: number;
-  readonly rank: number;
-  readonly serial: number;
+  rank: number;
+  serial: number;
   readonly owner: Owner;
   readonly run: () => void;
   /** What may be throttled and counts as a timer of its owner. */
@@ -132,6 +132,14 @@ export function createClock(seed: number, random: (seed: number) => Random): Clo
     return first;
   }
 
+  /** Puts a task that exists at another moment, behind what its owner has there. */
+  function move(task: Task, time: number): void {
+    task.time = time;
+    task.rank = mix(seed ^ time, task.owner.id);
+    task.serial = ++serial;
+    push(task);
+  }
+
   function put(owner: Owner, time: number, run: () => void, timer: boolean): Task {
     // Owners take turns by chance; what one owner has at one moment keeps its order, as timers do.
     const task = new Task(time, mix(seed ^ time, owner.id), ++serial, owner, run, timer);
@@ -199,8 +207,7 @@ export function createClock(seed: number, random: (seed: number) => Random): Clo
       owner.frozen = false;
       for (const task of owner.held.splice(0)) {
         if (task.over) continue;
-        task.time = now;
-        push(task);
+        move(task, now);
       }
     },
     kill(owner) {
@@ -225,8 +232,7 @@ export function createClock(seed: number, random: (seed: number) => Random): Clo
           continue;
         }
         if (task.timer && owner.throttle > 0 && now % owner.throttle !== 0) {
-          task.time = now + owner.throttle - (now % owner.throttle);
-          push(task);
+          move(task, now + owner.throttle - (now % owner.throttle));
           continue;
         }
         perform(task);

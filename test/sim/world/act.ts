@@ -114,13 +114,19 @@ export function perform(act: Act, action: Action): void {
         },
       );
       return;
-    case 'swallow': {
-      const of = page(action.tab);
-      if (!of) return;
-      of.line.unanswered += action.count;
-      sockets(of, 'cut');
+    case 'swallow':
+      lined(
+        action.tab,
+        action.for,
+        (of) => {
+          of.line.unanswered += action.count;
+          sockets(of, 'cut');
+        },
+        (of) => {
+          of.line.unanswered = 0;
+        },
+      );
       return;
-    }
     case 'garble':
       lined(
         action.tab,
@@ -336,6 +342,7 @@ export function perform(act: Act, action: Action): void {
       const browser = browsers[action.browser];
       if (!browser) return;
       browser.user = action.user;
+      browser.since = clock.now();
       for (const of of stage.pages)
         if (of?.alive && of.browser === browser)
           clock.after(of.owner, random.int(0, 1_000), () => of.alive && of.client?.reconnect());

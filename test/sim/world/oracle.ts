@@ -111,7 +111,8 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
       if (refresh.reason === 'notification' && refresh.notification) {
         const { notification } = refresh;
         const user = page.user();
-        if (!notification.to && user !== undefined) {
+        // A former user's stream ends with its grants at the latest.
+        if (!notification.to && user !== undefined && clock.now() - page.browser.since > life) {
           const channel = channelOfPlan(plan);
           // A run may wait for a person to look; it must not be of something that came past the bound.
           const note = app.noteAt(notification.position);

@@ -16,6 +16,8 @@ import { type Client, type Line, type Network, newLine } from './network.js';
 /** What the pages of one browser share. */
 export interface Browser {
   user: string | undefined;
+  /** Since when, in milliseconds. */
+  since: number;
   /** How far its clocks are off. */
   wall: number;
   mono: number;

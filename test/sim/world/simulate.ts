@@ -70,7 +70,7 @@ export function simulate(history: History, telling = false): Outcome {
   engine.taken = app.taken;
   let memory: MemoryEngine | undefined;
   const nodes: Node[] = [];
-  const browsers: Browser[] = setup.users.map((user) => ({ user, wall: 0, mono: 0 }));
+  const browsers: Browser[] = setup.users.map((user) => ({ user, since: Number.NEGATIVE_INFINITY, wall: 0, mono: 0 }));
   const pages: Page[] = [];
   const everyPage: Page[] = [];
   const everyNode: Node[] = [];

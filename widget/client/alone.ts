@@ -7,14 +7,16 @@ const MANY = 5;
 export function countTabs(): void {
   if (typeof document === 'undefined' || !globalThis.BroadcastChannel || navigator.locks) return;
   const channel = new BroadcastChannel('notify-listen/alone');
+  // All tabs hear every answer: those to somebody else's question must not be counted.
+  const question = Math.random();
   let others = 0;
-  channel.onmessage = ({ data }) => {
-    if (data === 'asks') channel.postMessage('here');
-    else if (++others === MANY)
+  channel.onmessage = ({ data: { asks, here } }) => {
+    if (asks) channel.postMessage({ here: asks });
+    else if (here === question && ++others === MANY)
       console.warn(
         'notify-listen: each of these tabs holds a connection of its own, and a browser opens six to a site over HTTP/1.1. ' +
           'Serve the page over HTTPS (or from localhost), so that they share one; or serve it over HTTP/2.',
       );
   };
-  channel.postMessage('asks');
+  channel.postMessage({ asks: question });
 }

@@ -1,5 +1,6 @@
 /** How the package is built (one build for all entry points) and how its tests run (one project for each world). */
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig } from 'vitest/config';
 
@@ -38,6 +39,12 @@ function project(
     test: { name, include: [`test/${folder}*.test.{ts,tsx}`], ...test },
   };
 }
+
+/**
+ * Files of one worker share its modules: half of the time of a file of its own goes into loading them again. What a file
+ * could leave behind, test/kit/patience.ts clears up.
+ */
+const together: TestProjectInlineConfiguration['test'] = { isolate: false };
 
 const react: TestProjectInlineConfiguration['test'] = {
   environment: 'happy-dom',
@@ -79,24 +86,27 @@ const config: ViteUserConfig = defineConfig({
   },
   test: {
     reporters: ['default', path('test/kit/reporter.ts')],
+    setupFiles: [path('test/kit/patience.ts')],
+    // Two at least: most tests wait rather than compute, and on two cores Vitest would take one.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Only what hangs takes so long. How soon something must happen is for a test to say where that is its subject.
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    expect: { poll: { timeout: 20_000 } },
     projects: [
-      project('unit', 'unit/**/', {}),
-      project('contract', 'contract/**/', {}),
-      project('integration', 'integration/**/', { testTimeout: 15_000 }),
+      project('unit', 'unit/**/', together),
+      project('contract', 'contract/**/', together),
+      project('integration', 'integration/**/', together),
       project('react', 'react/**/', react, [testingLibrary]),
       project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
       project('package', '', {
         ...alone(1),
-        testTimeout: 60_000,
-        hookTimeout: 60_000,
       }),
-      project('e2e', 'e2e/**/', { ...alone(2), testTimeout: 30_000, hookTimeout: 60_000 }),
+      project('e2e', 'e2e/**/', alone(2)),
       // They mostly wait for a provider to be given up or trusted again, so the two run side by side.
       project('providers', 'providers/**/', {
         sequence: { groupOrder: 3 },
         maxWorkers: 2,
-        testTimeout: 60_000,
-        hookTimeout: 60_000,
       }),
       // They mostly wait for a proxy's time-out, beside those that wait for a provider.
       project('proxies', 'proxies/**/', {
@@ -105,10 +115,10 @@ const config: ViteUserConfig = defineConfig({
         testTimeout: 40_000,
         hookTimeout: 60_000,
       }),
-      // A file for each engine, two side by side: they mostly wait for their browsers.
+      // A file for each engine, side by side: they mostly wait, for silence to be noticed.
       project('browsers', 'browsers/**/', {
         sequence: { groupOrder: 4 },
-        maxWorkers: 2,
+        maxWorkers: 3,
         testTimeout: 60_000,
         hookTimeout: 60_000,
       }),

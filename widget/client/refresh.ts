@@ -13,6 +13,11 @@ import type { PageWorld } from './world.js';
 /** How long what follows a run is collected before the next one, in milliseconds; what a row may ask for at most. */
 export const WINDOW = 100;
 export const MAX_WAIT = 1_000;
+/**
+ * How long a run may take before it counts as failed, in milliseconds. A read on a connection that has died without a word
+ * never ends, and nothing would run behind it.
+ */
+export const RUN_LIMIT = 30_000;
 /** Bounds of the wait before a failed run is tried again, in milliseconds. */
 const RETRY_MIN = 1_000;
 const RETRY_MAX = 30_000;
@@ -124,7 +129,11 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     if (!row) return;
     let functions = row.otherwise;
     let ok = true;
+    let timer: unknown;
     place.running = true;
+    const limit = new Promise<never>((_, late) => {
+      timer = world.setTimeout(() => late(new Error('the run is not over')), RUN_LIMIT);
+    });
     try {
       for (const at of eligible) {
         const candidate = rows[at] as Row;
@@ -138,13 +147,15 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
       }
       for (const each of functions) {
         if (stopped) return;
-        await call(each)(refresh);
+        await Promise.race([call(each)(refresh), limit]);
       }
       if (reason === 'notification' && functions === row.run)
         for (const at of eligible) if (rows[at]?.once) spent.add(at);
     } catch (error) {
       ok = false;
       complain(row, error, refresh);
+    } finally {
+      world.clearTimeout(timer);
     }
     place.running = false;
     if (stopped) return;

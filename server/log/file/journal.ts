@@ -107,7 +107,9 @@ export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }
   }
 
   async function assertWhole(): Promise<void> {
-    if (!(await isWhole())) throw new Error(`log: ${path} was deleted, replaced or changed by somebody else`);
+    if (await isWhole()) return;
+    await lock.check(); // the better reason, where there is one
+    throw new Error(`log: ${path} was deleted, replaced or changed by somebody else`);
   }
 
   return {
@@ -128,6 +130,8 @@ export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }
       const frame = encodeFrame({ number: number + 1, text });
       const { file } = current;
       try {
+        // Cut meanwhile, it would have a hole in it afterwards, and be as long as it should be.
+        await assertWhole();
         await file.write(frame, current.size);
         await file.sync();
         current.size += frame.length;

@@ -33,5 +33,6 @@ const house = serverHouse(async () => {
   };
 });
 
-// Longer than the suite's own patience, whose sentence says what did not come.
-for (const { name, run } of adapterContract(house, { hosted: 'pusher', nodes: true })) test(name, run, 30_000);
+// Each case has an emulator, a server and pages of its own, so they run together. Only what is broken waits so long.
+for (const { name, run } of adapterContract(house, { hosted: 'pusher', nodes: true, patience: 20_000 }))
+  test.concurrent(name, run);

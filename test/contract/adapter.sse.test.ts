@@ -2,5 +2,6 @@
 import { test } from 'vitest';
 import { adapterContract, serverHouse } from '../../adapters/testing/index.js';
 
-// Longer than the suite's own patience, whose sentence says what did not come.
-for (const { name, run } of adapterContract(serverHouse(), { nodes: true })) test(name, run, 15_000);
+// Each case has a server and pages of its own, so they run together. Only what is broken waits so long.
+for (const { name, run } of adapterContract(serverHouse(), { nodes: true, patience: 20_000 }))
+  test.concurrent(name, run);

@@ -4,7 +4,6 @@ import { createFaultyLog, type LogNodes, logContract } from '../../adapters/test
 import { createMemoryEngine, createMemoryLog, type MemoryEngineOptions } from '../../server/log/memory.js';
 
 const RETENTION = 60_000;
-// Cases get 15 s: longer than the suite's own patience, whose sentence says what did not come.
 
 function clock(): { now: () => number; pass: (ms: number) => Promise<void> } {
   let time = 1_000;
@@ -23,7 +22,7 @@ function memoryNodes(options: MemoryEngineOptions = {}): LogNodes {
 }
 
 describe('the memory log', () => {
-  for (const { name, run } of logContract(memoryNodes, { retention: RETENTION })) test(name, run, 15_000);
+  for (const { name, run } of logContract(memoryNodes, { retention: RETENTION })) test(name, run);
 });
 
 describe('the memory log with gaps in its offsets', () => {
@@ -32,8 +31,7 @@ describe('the memory log with gaps in its offsets', () => {
     gap = (gap * 31 + 7) % 1_000;
     return gap;
   };
-  for (const { name, run } of logContract(() => memoryNodes({ gap: gaps }), { retention: RETENTION }))
-    test(name, run, 15_000);
+  for (const { name, run } of logContract(() => memoryNodes({ gap: gaps }), { retention: RETENTION })) test(name, run);
 });
 
 describe('the log with faults, while it has none but the loss of everything', () => {
@@ -55,7 +53,7 @@ describe('the log with faults, while it has none but the loss of everything', ()
       },
     };
   };
-  for (const { name, run } of logContract(nodes, { retention: RETENTION })) test(name, run, 15_000);
+  for (const { name, run } of logContract(nodes, { retention: RETENTION })) test(name, run);
 });
 
 describe('what is the memory log’s own', () => {

@@ -161,9 +161,7 @@ describe('grants', () => {
     await server.notifier.notify('marker', { entity: 'Order', id: 1 }, { to: { users: ['ann'] } });
     await stream.until(({ type, data }) => type === 'goodbye' || data.action === 'marker');
     expect(heard(stream)).not.toContain('Order/42');
-    await vi.waitFor(async () => expect(await answerTo(server, [grant])).toBe('reauthorise Order/42'), {
-      timeout: 5_000,
-    });
+    await vi.waitFor(async () => expect(await answerTo(server, [grant])).toBe('reauthorise Order/42'));
   });
 });
 
@@ -305,7 +303,7 @@ describe('row 65: a right that ends', () => {
     });
     const stream = readEvents(await server.send('/stream?object=Order/42&object=Order', { user: 'ann' }));
     await stream.next('ready');
-    await vi.waitFor(() => expect(asked).toBeGreaterThan(1), { timeout: 4_000 });
+    await vi.waitFor(() => expect(asked).toBeGreaterThan(1));
     await server.notifier.notify('updated', { entity: 'Order', id: 42 });
     expect((await stream.next('notification')).data.id).toBe('42');
     allowed = false;

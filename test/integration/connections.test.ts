@@ -119,9 +119,7 @@ describe('a reader that does not read (row 56)', () => {
     expect(server.notifier.metrics()).toMatchObject({ connections: 2, stalled: 0 });
     const real = performance.now.bind(performance);
     vi.spyOn(performance, 'now').mockImplementation(() => real() + 31_000);
-    await vi.waitFor(() => expect(server.notifier.metrics()).toMatchObject({ connections: 1, stalled: 1 }), {
-      timeout: 5_000,
-    });
+    await vi.waitFor(() => expect(server.notifier.metrics()).toMatchObject({ connections: 1, stalled: 1 }));
     await server.notifier.notify('marker', { entity: 'Order', id: 'marker' });
     await other.until(({ data }) => data.action === 'marker');
     stream.resume();
@@ -166,9 +164,7 @@ test('row 57: 2,000 idle connections, of which half are killed: the gauge return
   // With its own user's channel each, and ten objects, and Order/* once.
   expect(server.notifier.metrics()).toMatchObject({ connections: 2_000, users: 2_000, channels: 2_011 });
   for (const socket of sockets.slice(0, 1_000)) socket.destroy();
-  await vi.waitFor(() => expect(server.notifier.metrics()).toMatchObject({ connections: 1_000, channels: 1_011 }), {
-    timeout: 5_000,
-  });
+  await vi.waitFor(() => expect(server.notifier.metrics()).toMatchObject({ connections: 1_000, channels: 1_011 }));
   const stream = await server.listen({ user: 'ann' }, ['Order/1']);
   await stream.next('ready');
   await server.notifier.notify('updated', { entity: 'Order', id: 1 });
@@ -209,7 +205,7 @@ describe.each(SERVERS)('a client that leaves early: %s', (kind) => {
     for (const answer of asked) answer();
     const stream = await server.listen({ user: 'ann' }, []); // what was answered before has been opened by now
     await stream.next('ready');
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1));
     expect(server.errors).toEqual([]);
   });
 
@@ -219,9 +215,9 @@ describe.each(SERVERS)('a client that leaves early: %s', (kind) => {
       user: 'ann',
       body: { protocol: 1, wait: 'poll', grants: [], channels: {}, own: null },
     });
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1));
     leave();
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0));
   });
 });
 
@@ -243,10 +239,10 @@ describe('long poll', () => {
   });
 
   test('a heartbeat to everybody does not end it: all pollers would come back in the same moment', async () => {
-    const server = await serve('Express 5', { heartbeat: 20 });
+    const server = await serve('Express 5', { heartbeat: 100 });
     const other = await server.listen({ user: 'bob' }, []);
     const polled = server.ask('/stream', { user: 'ann', body });
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(2), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(2));
     for (let beats = 0; beats < 3; beats += 1) await other.next('heartbeat');
     await server.notifier.notify('updated', { entity: 'Order', id: 1 }, { to: { users: ['ann'] } });
     const { events } = (await polled).json<{ events: { type: string }[] }>();

@@ -362,7 +362,7 @@ describe('limits of one user', () => {
     }
     await server.listen({ user: 'bob' }, []);
     first.dispose();
-    await expect.poll(() => server.notifier.metrics().connections, { timeout: 5_000 }).toBe(2);
+    await expect.poll(() => server.notifier.metrics().connections).toBe(2);
     await server.listen({ user: 'ann' }, []);
   });
 
@@ -382,7 +382,7 @@ describe('limits of one user', () => {
     const standard = readEvents(await server.send('/stream?object=Order/1', { user: 'ann' }));
     await standard.next('ready');
     expect(performance.now() - start).toBeGreaterThan(20);
-    await expect.poll(async () => (await open())[0], { interval: 100, timeout: 5_000 }).toBe(200);
+    await expect.poll(async () => (await open())[0], { interval: 100 }).toBe(200);
   });
 
   test('channels of one connection', async () => {

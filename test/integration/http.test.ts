@@ -154,10 +154,10 @@ describe('connections', () => {
     socket.write(
       `GET /notify-listen/config HTTP/1.1\r\n${head}GET /notify-listen/stream?object=Order/42 HTTP/1.1\r\n${head}`,
     );
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(1));
     hang = false;
     socket.destroy();
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(0));
   });
 
   test('a connection is kept and used again after an answer, a poll and a stream that ended', async () => {
@@ -328,7 +328,7 @@ describe('standard clients', () => {
     return {
       source,
       seen,
-      until: (text) => vi.waitFor(() => expect(seen).toContain(text), { timeout: 10_000, interval: 20 }),
+      until: (text) => vi.waitFor(() => expect(seen).toContain(text), { interval: 20 }),
     };
   }
 
@@ -387,9 +387,9 @@ describe('standard clients', () => {
     child.stdout.on('data', (chunk) => {
       text += chunk;
     });
-    await vi.waitFor(() => expect(text).toContain('event: ready'), { timeout: 5_000 });
+    await vi.waitFor(() => expect(text).toContain('event: ready'));
     await server.notifier.notify('shipped', { entity: 'Order', id: 42 });
-    await vi.waitFor(() => expect(text).toContain('"action":"shipped"'), { timeout: 5_000 });
+    await vi.waitFor(() => expect(text).toContain('"action":"shipped"'));
     await server.notifier.close({ within: 0 });
     const [code] = await once(child, 'exit');
     expect(code).toBe(0); // 18 would be a body that was cut off

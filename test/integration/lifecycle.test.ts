@@ -21,7 +21,7 @@ describe.each(SERVERS)('close(): %s', (kind) => {
     ];
     await Promise.all(streams.map((stream) => stream.next('ready')));
     const polled = server.ask('/stream', { user: 'dan', body: { ...catchUp, wait: 'poll' } });
-    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(4), { timeout: 5_000 });
+    await vi.waitFor(() => expect(server.notifier.metrics().connections).toBe(4));
     await server.notifier.notify('shipped', { entity: 'Order', id: 42 });
     await server.notifier.close({ within: 1_234 });
     for (const stream of streams) {

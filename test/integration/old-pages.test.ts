@@ -47,7 +47,7 @@ describe.each(clients)('%s', (name) => {
     await client.listen(object, { '*': ({ reason }) => reasons.push(reason) }, { position }).ready;
     return {
       reasons,
-      ran: (times) => vi.waitFor(() => expect(reasons).toHaveLength(times), { timeout: 10_000, interval: 10 }),
+      ran: (times) => vi.waitFor(() => expect(reasons).toHaveLength(times), { interval: 10 }),
     };
   }
 

@@ -17,7 +17,7 @@ type Options = ConstructorParameters<typeof PusherJs>[1];
 
 const CSRF = 'token-of-this-session';
 const until = (holds: () => unknown): Promise<void> =>
-  vi.waitFor(() => expect(holds(), String(holds)).toBeTruthy(), { timeout: 5_000, interval: 5 });
+  vi.waitFor(() => expect(holds(), String(holds)).toBeTruthy(), { interval: 5 });
 
 interface Place {
   readonly emulator: PusherEmulator;

@@ -105,7 +105,7 @@ function page(adapter: ProviderAdapter, world: TestWorld, user = 'user-a', over:
 
 /** Waits in real time for what comes over real sockets, and lets no time of the page pass. */
 const until = (holds: () => unknown): Promise<void> =>
-  vi.waitFor(() => expect(holds(), String(holds)).toBeTruthy(), { timeout: 5_000, interval: 5 });
+  vi.waitFor(() => expect(holds(), String(holds)).toBeTruthy(), { interval: 5 });
 
 let serial = 0;
 const item = (channels: readonly Channel[], n: unknown = ++serial, action = 'shipped'): Outgoing => ({

@@ -18,7 +18,7 @@ import { createTestWorld, type TestWorld } from './world.js';
 
 export const NAMESPACE = 'test';
 /** How long anything may take before a test says that it did not come. */
-const PATIENCE = 8_000;
+const PATIENCE = 20_000;
 
 /** Resolves once the condition holds. It is looked at after everything that Node's loop brings. */
 export async function until(condition: () => boolean, what: string = String(condition)): Promise<void> {

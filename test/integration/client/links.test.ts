@@ -4,7 +4,7 @@ import { createListenClient, type ListenClient, type ListenClientOptions, type R
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { serve } from '../../kit/server.js';
 
-const WAIT = { timeout: 10_000, interval: 5 };
+const WAIT = { interval: 5 };
 const ORDER = { entity: 'Order', id: '1' };
 
 function connect(url: string, options: ListenClientOptions = {}): ListenClient {

@@ -108,7 +108,7 @@ export async function subscribe(bare: Bare, emulator: PusherEmulator, channel: s
 }
 
 /** What will hold in a moment; the machine may be busy. */
-export const soon = <T>(look: () => T): ReturnType<typeof expect.poll<T>> => expect.poll(look, { timeout: 10_000 });
+export const soon = <T>(look: () => T): ReturnType<typeof expect.poll<T>> => expect.poll(look);
 
 /** Everything that was sent before is on its way once this is answered. */
 export async function settled(bare: Bare): Promise<void> {

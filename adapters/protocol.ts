@@ -151,6 +151,8 @@ export interface HelloEvent {
   readonly heartbeat: number;
   /** The window for refreshes after a resync, in milliseconds; 0: none. */
   readonly spread: number;
+  /** Which part of a window this page waits, from 0 to 1: those of all pages lie evenly, as random ones would not. */
+  readonly turn?: number;
 }
 
 /** The channels of the stream are covered from `position` on: nothing after it will be missed. */

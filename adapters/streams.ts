@@ -88,7 +88,7 @@ export interface Stream {
 /** The streams of a node. */
 export interface Streams<S extends Stream = Stream> {
   /** Takes a connection and says hello. It covers nothing yet. */
-  open(sink: StreamSink, visitor: Visitor, hello: Omit<HelloEvent, 'type' | 'spread'>): S;
+  open(sink: StreamSink, visitor: Visitor, hello: Omit<HelloEvent, 'type' | 'spread' | 'turn'>): S;
   /** Registers, replays and says ready, in one synchronous turn. Tells whether there was news beside `ready`. */
   cover(stream: S, coverage: Coverage): boolean;
   /** Ends the cover of channels in mid-stream, ahead of everything that waits. */

@@ -100,8 +100,9 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       heartbeat,
     };
     const { served, handover, within } = duration;
-    const farewell = { at: arrived + served - handover, within, lasts: handover };
-    return streams.open(watched, { users: identity.users, own: identity.own, standard, farewell }, hello);
+    // A poll ends by itself.
+    const farewell = sink.collects ? {} : { farewell: { at: arrived + served - handover, within, lasts: handover } };
+    return streams.open(watched, { users: identity.users, own: identity.own, standard, ...farewell }, hello);
   }
 
   async function answerAtOnce(

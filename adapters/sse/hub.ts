@@ -25,6 +25,9 @@ const STANDARD_RETRY = { min: 1_000, max: 5_000 };
 /** Not less after a goodbye: a node that sends everybody on must not be asked in a loop. Milliseconds. */
 const SHORTEST_RETRY = 300;
 
+/** Multiples of it, without their whole part, lie evenly however many there are. */
+const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
+
 /** How long a socket may take nothing before the connection is closed: two missed heartbeats. Milliseconds. */
 const STALL_LIMIT = 30_000;
 
@@ -77,6 +80,7 @@ export function createHub(options: HubOptions): Hub {
   const listeners = new Map<Channel, Set<Connection>>();
   const counts = { delivered: 0, conflated: 0, stalled: 0, resyncs: 0 };
   let serial = 0;
+  let turn = random();
   /** Set by `close`: whoever comes later, or was on its way, is sent on at once. */
   let closing: { readonly within: number } | undefined;
   /** Called when the last connection has left. */
@@ -247,7 +251,9 @@ export function createHub(options: HubOptions): Hub {
       sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
       const { min, max } = STANDARD_RETRY;
       const retry = visitor.standard ? Math.round(min + random() * (max - min)) : undefined;
-      control(connection, frameEvent({ type: 'hello', ...hello, spread: spreadFor(everybody()) }, undefined, retry));
+      turn = (turn + GOLDEN_RATIO) % 1;
+      const place = { spread: spreadFor(everybody()), turn: Number(turn.toFixed(4)) };
+      control(connection, frameEvent({ type: 'hello', ...hello, ...place }, undefined, retry));
       endings.watch(connection);
       if (closing) dismiss(connection, closing.within);
       return connection;

@@ -179,6 +179,7 @@ export function createConnection(
       if (config && event.provider && event.provider !== config.provider) leaveIn(world.random() * DEGRADED);
     }
     // A node that has just started counts only those who were faster: what was told before holds until it counts again.
+    if (type === 'hello') core.turn = event.turn;
     if (type === 'hello' || type === 'heartbeat')
       core.spread = held === opening ? Math.max(core.spread, event.spread) : event.spread;
     if (type === 'heartbeat' && held === current) {

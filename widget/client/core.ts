@@ -29,6 +29,8 @@ export interface Core {
   own: Cursor;
   /** The window for refreshes after a resync, in milliseconds. */
   spread: number;
+  /** Which part of a window this page waits; none: a random one. */
+  turn?: number | undefined;
   /** Asks a route, within a limit of its own. Rejects with a `ListenError`. */
   ask<Answer>(route: 'config' | 'auth' | 'stream', body: object | undefined, life: AbortSignal): Promise<Answer>;
   /** The status at once, the traffic at the end of the tick. */

@@ -67,6 +67,7 @@ export function createListener(
       world,
       object,
       visible: core.visible,
+      turn: () => core.turn ?? world.random(),
       registries,
       trace,
       failed(error, refresh) {

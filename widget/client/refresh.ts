@@ -26,6 +26,8 @@ export interface SchedulerHost {
   readonly world: PageWorld;
   readonly object: ObjectRef;
   visible(): boolean;
+  /** Which part of a window to wait, from 0 to 1. */
+  turn(): number;
   registries(): Registries;
   /** Gets what a row threw and its `onError` did not take. */
   failed(error: unknown, refresh: Refresh): void;
@@ -223,10 +225,10 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
   return {
     concerns: (action) => rows.some((row, at) => !spent.has(at) && selects(row.on, action)),
     notify(notification, spread) {
-      offer('notification', notification, world.random() * spread, (row) => selects(row.on, notification.action));
+      offer('notification', notification, host.turn() * spread, (row) => selects(row.on, notification.action));
     },
     resync(spread) {
-      offer('resync', undefined, world.random() * spread, (row) => row.resync !== false);
+      offer('resync', undefined, host.turn() * spread, (row) => row.resync !== false);
     },
     race(judge) {
       for (const place of places) {

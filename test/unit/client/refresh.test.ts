@@ -37,6 +37,7 @@ function bench(actions: Actions, callbacks: CallbackRegistry = {}): SchedulerBen
         world: fullWorld(world),
         object: { entity: 'Order', id: '42' },
         visible: () => made.visible,
+        turn: world.random,
         registries: () => [callbacks],
         failed: (error) => made.failures.push(error),
         trace: (fate) => made.fates.push(fate),

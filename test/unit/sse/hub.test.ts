@@ -24,7 +24,7 @@ beforeEach(() => {
   history = createHistory(windowOf(0, 0), { retention: 420_000, cap: 100_000, now: clock.now });
   soon = [];
   offset = 0;
-  hub = createHub({ history, monotonic: clock.now, soon: (run) => soon.push(run) });
+  hub = createHub({ history, monotonic: clock.now, random: () => 0, soon: (run) => soon.push(run) });
 });
 
 function append(...entries: LogEntry[]): void {
@@ -106,7 +106,7 @@ describe('a stream begins', () => {
       {
         type: 'hello',
         id: undefined,
-        data: { protocol: 1, epoch: 'epoch', user: 'ann', heartbeat: 15_000, spread: 0 },
+        data: { protocol: 1, epoch: 'epoch', user: 'ann', heartbeat: 15_000, spread: 0, turn: 0.618 },
       },
     ]);
     cover(connection, { 'Order/1': at(0) });

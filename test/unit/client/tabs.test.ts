@@ -125,7 +125,8 @@ test('different objects of different tabs go over the one connection, and to who
   notify(11, '43');
   notify(12, '42');
   await untilRan(world, [one, two], 1);
-  expect(two.runs[0]?.notifications?.[0]?.id ?? '43').toBe('43');
+  expect(two.runs[0]?.notification?.id).toBe('43');
+  expect(one.runs[0]?.notification?.id).toBe('42');
 });
 
 test.each(['closed', 'killed'] as const)('a leader that is %s is replaced, from the positions of each', async (end) => {

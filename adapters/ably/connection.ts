@@ -13,6 +13,8 @@ import type { AblyClient, AblyError, StateChange, TokenRequest, TokenSource } fr
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 300_000;
 const LONGEST_WAIT_FOR_TOKEN = 30_000;
+/** After a cut nobody has refused anything: the page shall be back soon after Ably is. As often as the SDK asks at first. */
+const LONGEST_WAIT_AFTER_CUT = 15_000;
 /** A set that changes while its token is asked for is asked for again at once, so many times; then it must wait. */
 const MOST_QUESTIONS = 3;
 /** Our server gave no token: the error beneath says why. */
@@ -193,7 +195,7 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
     });
   }
 
-  /** The SDK waits 15 s after a second failure, then longer; the first waits here are shorter. */
+  /** The SDK waits 15 s after a second failure, then longer; the waits here are never longer than that. */
   function hasten(): void {
     const state = client?.connection.state;
     if (state === 'disconnected' || state === 'suspended') client?.connect();
@@ -215,7 +217,7 @@ export function connectAbly(host: ProviderHost, openClient: OpenClient): Provide
       channels = undefined;
       covered = undefined;
       later(start);
-    } else if (isCut && current !== 'closed') later(hasten);
+    } else if (isCut && current !== 'closed') later(hasten, LONGEST_WAIT_AFTER_CUT);
     else later(step); // `failed`; or `closed`: the page was about to be left, and stayed
   }
 

@@ -9,8 +9,11 @@ import type { PusherPublicSettings } from './details.js';
 import type { Session } from './session.js';
 import type { PusherClass } from './socket.js';
 
-/** Bounds of the wait before the next socket, in milliseconds: after a cut, with full jitter. */
-const CUT = { min: 1_000, max: 30_000 };
+/**
+ * Bounds of the wait before the next socket, in milliseconds: after a cut, with full jitter. The page listens over SSE
+ * meanwhile, and returns within this and the 5 to 10 s that it takes the core to trust a provider again.
+ */
+const CUT = { min: 1_000, max: 15_000 };
 /** After a refusal (quota, unknown key, no WebSocket): a person must act, so it may take longer. */
 const REFUSED = { min: 2_000, max: 300_000 };
 /** A socket that carried for so long was no failure, in milliseconds: the waits begin again with the shortest. */

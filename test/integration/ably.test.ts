@@ -216,6 +216,30 @@ describe('faults', () => {
     await until(() => page.heard.includes('after'));
   });
 
+  test('however long Ably was away: tried again within 15 s', async () => {
+    await using bench = await startAbly();
+    const page = bench.page();
+    await page.hold(['Order/1']);
+    const waits: number[] = [];
+    const { setTimeout } = page.world;
+    page.world.setTimeout = (run, ms) => {
+      waits.push(ms);
+      return setTimeout(run, ms);
+    };
+    await bench.emulator.stop();
+    for (let tries = 1; tries < 9; tries++) {
+      await until(() => waits.length >= tries);
+      await page.world.advance(waits.at(-1) ?? 0);
+    }
+    await until(() => waits.length >= 9);
+    // Three quarters of 1, 2, 4, 8, 15, … s, since the test's chance is a half.
+    expect(waits.slice(0, 4)).toEqual([750, 1_500, 3_000, 6_000]);
+    expect(new Set(waits.slice(4))).toEqual(new Set([11_250]));
+    await bench.emulator.start();
+    await page.world.advance(11_250);
+    await until(() => page.attached !== undefined);
+  });
+
   test('a loss that Ably admits is told while the connection stands', async () => {
     await using bench = await startAbly();
     const page = bench.page();

@@ -326,6 +326,23 @@ describe('the connection of a page', () => {
     await until(() => it.attached.length === 2);
   });
 
+  test('however long nobody was there: tried again within 15 s', async () => {
+    const emulator = await emulate();
+    const world = recording(createTestWorld(offline));
+    const it = page(serverHalf(emulator), world);
+    await emulator.stop();
+    it.listen('Order/1');
+    for (let n = 1; n <= 7; n++) {
+      await until(() => it.downs.length === n);
+      if (n < 7) await world.advance(world.waits.at(-1) ?? 0);
+    }
+    // Half of 1, 2, 4, 8, 15, … s, since the test's chance is a half.
+    expect(world.waits).toEqual([500, 1_000, 2_000, 4_000, 7_500, 7_500, 7_500]);
+    await emulator.start();
+    await world.advance(7_500);
+    await until(() => it.attached.length);
+  });
+
   test('a server that takes the connection and says nothing is given up', async () => {
     const emulator = await emulate({ faults: { connections: 'silent' } });
     const world = createTestWorld(offline);

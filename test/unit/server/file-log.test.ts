@@ -54,7 +54,7 @@ describe('a restart', () => {
     expect(readFrom(one).resync).toHaveLength(1);
     for (const position of [two, three]) {
       expect(readFrom(position).resync).toEqual([]);
-      expect(readFrom(position).replay.map((replayed) => replayed.position)).toEqual([four]);
+      expect(readFrom(position).replay.map(({ kept }) => kept.position)).toEqual([four]);
     }
   });
 

@@ -304,31 +304,22 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
       }
       const lower: Record<string, string> = {};
       for (const name of Object.keys(headers)) lower[name.toLowerCase()] = headers[name] as string;
-      let whole = text;
-      if (text !== undefined && budget >= 0) {
-        // Cut somewhere in an answer: before its head, or in its body.
-        if (budget === 0 || random.chance(0.3)) {
-          breakOff();
-          return;
-        }
-        whole = undefined;
-      }
       toClient(() => {
         if (clientOver) return;
         headed = true;
-        if (text !== undefined) overAtClient();
         resolve({
           ok: status >= 200 && status < 300,
           status,
           headers: { get: (name: string) => lower[name.toLowerCase()] ?? null },
-          body: text === undefined ? reader : null,
-          async json() {
-            if (whole === undefined) throw failure('TypeError', 'network error');
-            return JSON.parse(whole);
-          },
+          body: reader,
         } as unknown as Response);
       });
-      if (text !== undefined) overAtServer();
+      if (text === undefined) return;
+      overAtServer();
+      const bytes = encoder.encode(text);
+      inFlight += bytes.length;
+      pass(bytes);
+      finish();
     }
 
     const reader = {
@@ -379,12 +370,7 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
 
     function foreign(kind: keyof typeof FOREIGN): void {
       const { status, text, type } = FOREIGN[kind];
-      overAtServer();
-      if (streams && status === 200) {
-        head(status, { 'content-type': type }, undefined);
-        toClient(() => give(encoder.encode(text)));
-        finish();
-      } else head(status, { 'content-type': type }, text);
+      head(status, { 'content-type': type }, text);
     }
 
     function arriveAtNode(to: Upstream): void {
@@ -411,7 +397,11 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
       void handle(request).then((answer) => {
         if (serverOver || !clock.effect(to.owner)) return;
         if (!answer) return foreign('error');
-        if (!('stream' in answer)) return head(answer.status, answer.headers, answer.body);
+        if (!('stream' in answer)) {
+          if (route === 'stream') network.watch?.(connection, answer.body);
+          head(answer.status, answer.headers, answer.body);
+          return;
+        }
         if (line.buffers) kept = [];
         head(200, answer.headers, undefined);
         answer.stream(sink);

@@ -17,7 +17,6 @@ export interface Node extends Upstream {
   notifier: Notifier | undefined;
   /** It has said goodbye. */
   closing: boolean;
-  readonly errors: unknown[];
 }
 
 export interface NodeOptions {
@@ -29,10 +28,12 @@ export interface NodeOptions {
   readonly adapter: ((owner: Owner) => ProviderAdapter) | undefined;
   /** Access questions are not answered, or by an error. */
   readonly doubtful: () => boolean;
+  /** Told of faults. */
+  readonly onError: (error: unknown) => void;
 }
 
 export function startNode(index: number, name: string, options: NodeOptions): Node {
-  const { clock, app, setup, secrets, log, adapter, doubtful } = options;
+  const { clock, app, setup, secrets, log, adapter, doubtful, onError } = options;
   const owner = clock.owner(name);
   const link: EngineLink = { latency: owner.random.int(1, 8), way: 'up' };
   const node: Node = {
@@ -44,7 +45,6 @@ export function startNode(index: number, name: string, options: NodeOptions): No
     handle: undefined,
     notifier: undefined,
     closing: false,
-    errors: [],
   };
 
   /** An answer of the application about a right, at once or later. */
@@ -78,7 +78,7 @@ export function startNode(index: number, name: string, options: NodeOptions): No
       ...(adapter && { adapter: adapter(owner) }),
       env: { NOTIFY_LISTEN_SECRET: secrets.join(), NOTIFY_LISTEN_RETENTION: `${setup.retention}ms` },
       logger: () => {},
-      onError: (error) => node.errors.push(error),
+      onError,
     });
     node.notifier = notifier;
     const handler = handlerOf(notifier);

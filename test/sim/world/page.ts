@@ -13,6 +13,8 @@ import { EPOCH_TIME } from '../kernel/globals.js';
 import type { App } from './app.js';
 import { type Client, type Line, type Network, newLine } from './network.js';
 
+type Moment = Parameters<Parameters<Lifecycle['watch']>[0]>[0];
+
 /** What the pages of one browser share. */
 export interface Browser {
   user: string | undefined;
@@ -57,6 +59,8 @@ export interface Page extends Client {
   show(): void;
   hide(): void;
   wake(): void;
+  /** The page is about to be frozen, or put away. */
+  leave(): void;
   readonly visible: boolean;
   /** Listeners that the client has on the page. */
   watchers(): number;
@@ -91,9 +95,9 @@ export function createPage(
 ): Page {
   const owner = clock.owner(`tab ${index}`);
   const line = newLine(plan.latency, plan.jitter);
-  const watchers = new Set<(what: 'visible' | 'hidden' | 'wake') => void>();
+  const watchers = new Set<(what: Moment) => void>();
   let visible = true;
-  const tell = (what: 'visible' | 'hidden' | 'wake'): void => {
+  const tell = (what: Moment): void => {
     for (const watcher of [...watchers]) watcher(what);
   };
   const lifecycle: Lifecycle = {
@@ -155,6 +159,7 @@ export function createPage(
       tell('hidden');
     },
     wake: () => tell('wake'),
+    leave: () => tell('gone'),
     watchers: () => watchers.size,
     open(position) {
       page.alive = true;

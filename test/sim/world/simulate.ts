@@ -108,6 +108,9 @@ export function simulate(history: History, telling = false): Outcome {
         },
         adapter: undefined,
         doubtful: () => stage.doubtful > 0,
+        onError(error) {
+          if (telling) tell(`  ${nodes[index]?.owner.name}: ${(error as Error).stack ?? error}`);
+        },
       });
       nodes[index] = node;
       everyNode.push(node);

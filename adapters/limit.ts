@@ -13,6 +13,8 @@ export async function limited<T>(
   ms: number,
   run: (signal: AbortSignal, lift: () => void) => Promise<T>,
 ): Promise<T> {
+  // A signal that has aborted already calls nobody: what was given up before it began must not be sent.
+  life.throwIfAborted();
   const attempt = new AbortController();
   const { signal } = attempt;
   const abort = () => attempt.abort();

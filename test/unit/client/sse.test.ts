@@ -28,6 +28,20 @@ function behindProxy(bench: Bench): { buffers: boolean; polls: string[]; news: u
   return proxy;
 }
 
+test('a link that is closed in the moment in which it was opened asks for nothing', async () => {
+  const bench = createBench();
+  bench.client.listen(order, { updated: bench.recorder() });
+  await bench.world.until(() => bench.client.status().state === 'connected');
+  // The machine slept: the look at the clocks, while the next link is being opened, finds out and gives that one up.
+  bench.server.streams[0]?.cut();
+  bench.world.chance = 0.9;
+  await bench.world.settle();
+  bench.world.sleep(60_000);
+  await bench.world.advance(20_000);
+  expect(bench.client.status().state).toBe('connected');
+  expect(bench.server.live()).toHaveLength(1);
+});
+
 test('two streams without hello within 3 s: long polls; a stream is tried again later, and taken when it works', async () => {
   const bench = createBench();
   const proxy = behindProxy(bench);

@@ -97,7 +97,7 @@ export function mayResync({ actions, setup }: Pick<History, 'actions' | 'setup'>
   let away = 0;
   for (const action of actions) {
     if (MEANINGS[action.do].resyncs) return true;
-    if (action.do === 'kill' && setup.log === 'memory') return true;
+    if (setup.log === 'memory' && ['kill', 'roll', 'rotate'].includes(action.do)) return true;
     if (MEANINGS[action.do].fault) away += lengthOf(action, setup.nodes);
   }
   // A page that was away for as long as the log remembers.

@@ -14,6 +14,7 @@ interface Listener {
 class LightSignal {
   aborted = false;
   reason: unknown;
+  onabort: (() => void) | null = null;
   readonly listeners: Set<Listener> = new Set();
 
   addEventListener(_type: 'abort', run: () => void, options: { once?: boolean; signal?: LightSignal } = {}): void {
@@ -41,6 +42,7 @@ class LightController {
     if (signal.aborted) return;
     signal.aborted = true;
     signal.reason = reason;
+    signal.onabort?.();
     for (const listener of [...signal.listeners]) {
       // One that another one has taken away is not called any more.
       if (!signal.listeners.has(listener)) continue;

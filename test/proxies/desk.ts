@@ -8,8 +8,10 @@ import { expect, onTestFinished, vi } from 'vitest';
 import type { World } from '../../adapters/contract.js';
 import { type ServeOptions, type ServerKind, serve, type TestServer } from '../kit/server.js';
 
-/** For what takes as long as a network does. */
-export const SOON = { timeout: 5_000, interval: 10 };
+/** For what takes as long as a network does, on a machine that has much else to do. */
+export const SOON = { timeout: 20_000, interval: 10 };
+/** For what must not wait for the next heartbeat, or for a buffer to fill. Milliseconds. */
+export const AT_ONCE = 5_000;
 
 export interface Desk {
   readonly server: TestServer;

@@ -2,7 +2,7 @@
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { faultProxy } from '../kit/fault-proxy.js';
 import { missing, type NginxOptions, startNginx } from '../kit/proxies.js';
-import { connected, follows, startDesk, watch } from './desk.js';
+import { AT_ONCE, connected, follows, SOON, startDesk, watch } from './desk.js';
 
 let reason = '';
 beforeAll(() => {
@@ -25,7 +25,7 @@ test('with its defaults: streams, at once', async () => {
   const desk = await startDesk();
   const watcher = watch(await nginx(desk.server.port), 1);
   await connected(watcher, 'sse');
-  for (let n = 0; n < 5; n += 1) await follows(desk, watcher, 1, 1_000);
+  for (let n = 0; n < 5; n += 1) await follows(desk, watcher, 1, AT_ONCE);
   expect(watcher.losses()).toBe(0);
   expect(watcher.errors()).toEqual([]);
 });
@@ -41,16 +41,7 @@ test.each([
   const desk = await startDesk();
   const watcher = watch(await nginx(desk.server.port, options), 1);
   await connected(watcher, 'sse');
-  for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, 1_000);
-  expect(watcher.losses()).toBe(0);
-});
-
-test('a heartbeat below its time-out: no cut at all', async () => {
-  const desk = await startDesk({ heartbeat: 400 });
-  const watcher = watch(await nginx(desk.server.port, { location: 'proxy_read_timeout 1s;' }), 1);
-  await connected(watcher, 'sse');
-  await new Promise((resolve) => setTimeout(resolve, 2_500));
-  await follows(desk, watcher, 1);
+  for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, AT_ONCE);
   expect(watcher.losses()).toBe(0);
 });
 
@@ -69,20 +60,21 @@ describe('it buffers in spite of X-Accel-Buffering', () => {
       world: { monotonic: () => performance.now() + ahead, now: () => Date.now() + ahead },
     });
     const begun = performance.now();
-    await connected(watcher, 'poll', 10_000);
+    await connected(watcher, 'poll');
     const took = performance.now() - begun;
+    // Two streams of 3 s without a word, with a short wait in between. A busy machine may take longer.
     expect(took).toBeGreaterThan(6_000);
-    expect(took).toBeLessThan(8_000);
-    for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, 2_000);
+    expect(took).toBeLessThan(9_000);
+    for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, AT_ONCE);
     expect(watcher.client.status()).toMatchObject({ via: 'poll', degraded: true });
 
     way.target(Number(new URL(passing).port));
     way.cut('fin');
     await follows(desk, watcher, 1);
-    ahead += 61_000; // a stream is tried again after a minute
-    await follows(desk, watcher, 1, 10_000); // ends the poll that waits
-    await connected(watcher, 'sse', 10_000);
-    for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, 1_000);
+    ahead += 91_000; // a stream is tried again after half a minute to one and a half
+    await follows(desk, watcher, 1); // ends the poll that waits
+    await connected(watcher, 'sse');
+    for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, AT_ONCE);
     expect(watcher.client.status().degraded).toBe(false);
   });
 });
@@ -95,9 +87,9 @@ test('the application is gone for a while: 502, then everything that changed mea
   await connected(watcher, 'sse');
   await behind.door('refuse');
   behind.cut('rst');
-  await vi.waitFor(() => expect(watcher.errors()).toContain('protocol'), { timeout: 5_000 }); // nginx's page, status 502
+  await vi.waitFor(() => expect(watcher.errors()).toContain('unavailable'), SOON); // nginx's page, status 502
   const value = await desk.change(1);
   await behind.heal();
-  await vi.waitFor(() => expect(watcher.shown()).toBe(value), { timeout: 20_000 });
+  await vi.waitFor(() => expect(watcher.shown()).toBe(value), SOON);
   await connected(watcher, 'sse');
 });

@@ -4,7 +4,7 @@
  */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { CANNED, type FaultProxy, type Faults, faultProxy } from '../kit/fault-proxy.js';
-import { connected, type Desk, follows, hurried, startDesk, type Watcher, watch } from './desk.js';
+import { connected, type Desk, follows, hurried, SOON, startDesk, type Watcher, watch } from './desk.js';
 
 async function behindFaults(heartbeat = 15_000): Promise<{ desk: Desk; proxy: FaultProxy }> {
   const desk = await startDesk({ heartbeat });
@@ -17,12 +17,12 @@ const anError: unknown = expect.anything();
 
 /** Several attempts have met the fault. */
 const met = (proxy: FaultProxy, before: number): Promise<void> =>
-  vi.waitFor(() => expect(proxy.counts().accepted).toBeGreaterThan(before + 2), { timeout: 10_000 });
+  vi.waitFor(() => expect(proxy.counts().accepted).toBeGreaterThan(before + 2), SOON);
 
 async function recovers(desk: Desk, proxy: FaultProxy, watcher: Watcher): Promise<void> {
   const value = await desk.change(1);
   await proxy.heal();
-  await vi.waitFor(() => expect(watcher.shown()).toBe(value), { timeout: 15_000 });
+  await vi.waitFor(() => expect(watcher.shown()).toBe(value), SOON);
   await follows(desk, watcher, 1);
   expect(watcher.states).not.toContain('failed');
   expect(watcher.states).not.toContain('disconnected');
@@ -37,7 +37,10 @@ describe.each(Object.entries(CANNED))('instead of the application: %s', (_name, 
     await proxy.door({ answer });
     proxy.cut('rst');
     await met(proxy, accepted);
-    await vi.waitFor(() => expect(watcher.client.status()).toMatchObject({ state: 'reconnecting', error: anError }));
+    await vi.waitFor(
+      () => expect(watcher.client.status()).toMatchObject({ state: 'reconnecting', error: anError }),
+      SOON,
+    );
     await recovers(desk, proxy, watcher);
   });
 
@@ -46,7 +49,10 @@ describe.each(Object.entries(CANNED))('instead of the application: %s', (_name, 
     await proxy.door({ answer });
     const watcher = watch(proxy.url, 1, { world: hurried() });
     await met(proxy, 0);
-    await vi.waitFor(() => expect(watcher.client.status()).toMatchObject({ state: 'reconnecting', error: anError }));
+    await vi.waitFor(
+      () => expect(watcher.client.status()).toMatchObject({ state: 'reconnecting', error: anError }),
+      SOON,
+    );
     await recovers(desk, proxy, watcher);
   });
 });
@@ -67,7 +73,7 @@ test('a portal that lets the configuration pass, and answers streams with its pa
   expect(watcher.errors()).toEqual(['protocol']);
   const value = await desk.change(1);
   inside = false;
-  await vi.waitFor(() => expect(watcher.shown()).toBe(value), { timeout: 15_000 });
+  await vi.waitFor(() => expect(watcher.shown()).toBe(value), SOON);
   await connected(watcher, 'sse');
 });
 
@@ -81,8 +87,8 @@ describe.each<readonly [string, Faults, Faults]>([
     proxy.set('up', up);
     proxy.set('down', down);
     const watcher = watch(proxy.url, 1);
-    await connected(watcher, 'sse', 10_000);
-    for (let n = 0; n < 2; n += 1) await follows(desk, watcher, 1, 8_000);
+    await connected(watcher, 'sse');
+    for (let n = 0; n < 2; n += 1) await follows(desk, watcher, 1);
     expect(watcher.losses()).toBe(0);
   });
 });
@@ -99,7 +105,7 @@ test('every connection ends after some bytes, wherever that is in an answer: not
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     await proxy.heal();
-    await vi.waitFor(() => expect(watcher.shown()).toBe(desk.value(1)), { timeout: 10_000, interval: 5 });
+    await vi.waitFor(() => expect(watcher.shown()).toBe(desk.value(1)), SOON);
   }
 });
 
@@ -114,7 +120,7 @@ describe.each<readonly [string, 'up' | 'down' | 'both', Faults]>([
     await connected(watcher, 'sse');
     proxy.set(direction, faults);
     await desk.change(1);
-    await vi.waitFor(() => expect(watcher.losses()).toBe(1), { timeout: 10_000 });
+    await vi.waitFor(() => expect(watcher.losses()).toBe(1), SOON);
     await recovers(desk, proxy, watcher);
   });
 });
@@ -123,6 +129,6 @@ test('accepted and never answered, from the start', async () => {
   const { desk, proxy } = await behindFaults();
   await proxy.door('mute');
   const watcher = watch(proxy.url, 1, { world: hurried() });
-  await vi.waitFor(() => expect(proxy.counts().accepted).toBeGreaterThan(0), { timeout: 5_000 });
+  await vi.waitFor(() => expect(proxy.counts().accepted).toBeGreaterThan(0), SOON);
   await recovers(desk, proxy, watcher);
 });

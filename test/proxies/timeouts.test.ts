@@ -1,7 +1,9 @@
 /**
  * Proxies that cut: after 5 s and 30 s of silence, and after 30 s in any case. All of them at once, since they are mostly
- * waited for; one server, an object and a page for each.
+ * waited for: an object and a page for each.
  */
+
+import type { ListenClientOptions } from 'notify-listen/client';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { faultProxy } from '../kit/fault-proxy.js';
 import { missing, type RunningProxy, startHaproxy, startNginx } from '../kit/proxies.js';
@@ -21,12 +23,13 @@ interface Way {
   readonly name: string;
   readonly origin: string;
   run(watcher: Watcher, id: number): Promise<void>;
+  readonly options?: ListenClientOptions;
 }
 
 async function runAll(desk: Desk, ways: readonly Way[]): Promise<void> {
   const failures = await Promise.all(
     ways.map(async (way, index) => {
-      const watcher = watch(way.origin, index + 1);
+      const watcher = watch(way.origin, index + 1, way.options);
       try {
         await way.run(watcher, index + 1);
         expect(watcher.states).not.toContain('failed');
@@ -45,6 +48,7 @@ test('nothing is lost over any of their cuts', async (context) => {
   if (reason) return context.skip(reason);
   const desk = await startDesk();
   const rare = await startDesk({ heartbeat: RARE_HEARTBEAT });
+  const frequent = await startDesk({ heartbeat: 1_000 });
   const upstream = desk.server.port;
 
   const stays = async (watcher: Watcher, id: number): Promise<void> => {
@@ -62,6 +66,16 @@ test('nothing is lost over any of their cuts', async (context) => {
   );
   const nginx30 = keep(await startNginx({ upstream: rare.server.port, location: 'proxy_read_timeout 30s;' }));
 
+  const nginx1 = keep(await startNginx({ upstream: frequent.server.port, location: 'proxy_read_timeout 5s;' }));
+  const haproxy1 = keep(await startHaproxy({ upstream: frequent.server.port, timeout: '5s' }));
+
+  let asks = 0;
+  const uncut = async (watcher: Watcher, id: number): Promise<void> => {
+    await connected(watcher, 'sse');
+    await new Promise((resolve) => setTimeout(resolve, 12_000));
+    await follows(frequent, watcher, id);
+    expect(watcher.losses()).toBe(0);
+  };
   const once = (its: Desk) => async (watcher: Watcher, id: number) => {
     await connected(watcher, 'sse');
     await follows(its, watcher, id);
@@ -76,12 +90,21 @@ test('nothing is lost over any of their cuts', async (context) => {
       {
         name: 'nginx that buffers, and cuts polls before they are answered',
         origin: origin(buffering),
+        options: {
+          world: {
+            fetch(input, init) {
+              if (String(init?.body).includes('"wait":"once"')) asks += 1;
+              return fetch(input, init);
+            },
+          },
+        },
         async run(watcher, id) {
-          await connected(watcher, 'poll', 10_000);
+          await connected(watcher, 'poll');
           await follows(desk, watcher, id);
-          for (let n = 0; n < 2; n += 1) {
-            const before = watcher.states.length;
-            await vi.waitFor(() => expect(watcher.states.length).toBeGreaterThan(before), { ...SOON, timeout: 10_000 });
+          // After a poll that was cut comes one that does not wait.
+          for (let n = 0; n < 3; n += 1) {
+            const before = asks;
+            await vi.waitFor(() => expect(asks).toBeGreaterThan(before), SOON);
             await follows(desk, watcher, id);
           }
           expect(watcher.states).not.toContain('connected sse');
@@ -89,5 +112,9 @@ test('nothing is lost over any of their cuts', async (context) => {
       },
     ]),
     runAll(rare, [{ name: 'nginx, 30 s of silence', origin: origin(nginx30), run: once(rare) }]),
+    runAll(frequent, [
+      { name: 'nginx, 5 s, above the heartbeat', origin: origin(nginx1), run: uncut },
+      { name: 'HAProxy, 5 s, above the heartbeat', origin: origin(haproxy1), run: uncut },
+    ]),
   ]);
 }, 75_000);

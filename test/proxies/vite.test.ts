@@ -7,7 +7,7 @@ import type { ProxyOptions } from 'vite';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { faultProxy } from '../kit/fault-proxy.js';
 import { startVite } from '../kit/proxies.js';
-import { connected, follows, hurried, startDesk, watch } from './desk.js';
+import { AT_ONCE, connected, follows, hurried, SOON, startDesk, watch } from './desk.js';
 
 async function vite(upstream: number, configure?: ProxyOptions['configure']): Promise<string> {
   const { port, stop } = await startVite(upstream, ['/notify-listen', '/values'], configure);
@@ -26,19 +26,19 @@ test('configured as documented: every end of a stream is told at once', async ()
   onTestFinished(behind.close);
   const watcher = watch(await vite(behind.port, TELLING), 1);
   await connected(watcher, 'sse');
-  for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, 1_000);
+  for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, AT_ONCE);
   for (const how of ['fin', 'rst'] as const) {
     const losses = watcher.losses();
     behind.cut(how);
-    await vi.waitFor(() => expect(watcher.losses()).toBeGreaterThan(losses), { timeout: 2_000, interval: 2 });
+    await vi.waitFor(() => expect(watcher.losses()).toBeGreaterThan(losses), { timeout: AT_ONCE, interval: 2 });
     await follows(desk, watcher, 1);
   }
   await behind.door('refuse');
   behind.cut('rst');
   const value = await desk.change(1);
-  await vi.waitFor(() => expect(watcher.client.status().state).toBe('reconnecting'), { timeout: 2_000 });
+  await vi.waitFor(() => expect(watcher.client.status().state).toBe('reconnecting'), { timeout: AT_ONCE });
   await behind.heal();
-  await vi.waitFor(() => expect(watcher.shown()).toBe(value), { timeout: 10_000 });
+  await vi.waitFor(() => expect(watcher.shown()).toBe(value), SOON);
   await connected(watcher, 'sse');
 });
 
@@ -53,9 +53,9 @@ test.each(['fin', 'rst', 'vanished'] as const)(
     if (how === 'vanished') behind.set('both', { stall: 'swallow' });
     else behind.cut(how);
     const value = await desk.change(1);
-    await vi.waitFor(() => expect(watcher.losses()).toBe(1), { timeout: 5_000, interval: 2 });
+    await vi.waitFor(() => expect(watcher.losses()).toBe(1), SOON);
     await behind.heal();
-    await vi.waitFor(() => expect(watcher.shown()).toBe(value), { timeout: 5_000 });
+    await vi.waitFor(() => expect(watcher.shown()).toBe(value), SOON);
     await follows(desk, watcher, 1);
   },
 );
@@ -65,7 +65,7 @@ test('compression middleware leaves streams alone', async () => {
   const origin = `http://127.0.0.1:${desk.server.port}`;
   const watcher = watch(origin, 1);
   await connected(watcher, 'sse');
-  for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, 1_000);
+  for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, AT_ONCE);
   const { headers } = await fetch(`${origin}/values/1`);
   expect(headers.get('content-encoding')).toMatch(/gzip|br/); // it was at work
 });

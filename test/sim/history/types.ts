@@ -86,11 +86,13 @@ export type Action = { readonly at: number } & (
   | {
       readonly do: 'freeze';
       readonly tab: number;
+      readonly leads: boolean;
+      readonly told: boolean;
       readonly for: number;
       readonly sockets: 'kept' | 'cut' | 'silent';
       readonly wakes: boolean;
     }
-  | { readonly do: 'crash'; readonly tab: number; readonly for: number }
+  | { readonly do: 'crash'; readonly tab: number; readonly leads: boolean; readonly for: number }
   | { readonly do: 'close'; readonly tab: number; readonly for: number }
   | { readonly do: 'hide'; readonly tab: number; readonly for: number }
   | {

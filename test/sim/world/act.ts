@@ -27,6 +27,12 @@ export function perform(act: Act, action: Action): void {
   stage.tell(JSON.stringify(action));
   const later = (ms: number, run: () => void): void => void clock.after(outside, ms, run);
   const page = (tab: number): Page | undefined => (stage.pages[tab]?.alive ? stage.pages[tab] : undefined);
+  /** The tab, or the one in its browser that leads. */
+  const leading = (tab: number, leads: boolean): Page | undefined => {
+    const of = page(tab);
+    const [leader] = of?.browser.tabs?.leaders() ?? [];
+    return (leads && stage.pages.find((each) => each?.alive && each.owner === leader)) || of;
+  };
   const alive = (index: number): Node | undefined => {
     const serves = (node: Node | undefined): boolean => !!node?.notifier && !node.owner.dead && !node.closing;
     const wanted = nodes[index % nodes.length];
@@ -243,21 +249,26 @@ export function perform(act: Act, action: Action): void {
       });
       return;
     case 'freeze': {
-      const of = page(action.tab);
+      const of = leading(action.tab, action.leads);
       if (!of || of.owner.frozen) return;
-      sockets(of, action.sockets);
-      clock.freeze(of.owner);
+      // Some browsers tell a page before they freeze it, and after it.
+      if (action.told) clock.after(of.owner, 0, () => of.leave());
+      later(2, () => {
+        sockets(of, action.sockets);
+        clock.freeze(of.owner);
+      });
       later(action.for, () => {
         clock.thaw(of.owner);
-        if (action.wakes) clock.after(of.owner, 0, () => of.alive && of.wake());
+        if (action.wakes || action.told) clock.after(of.owner, 0, () => of.alive && of.wake());
       });
       return;
     }
     case 'crash': {
-      const of = page(action.tab);
+      const of = leading(action.tab, action.leads);
       if (!of) return;
       of.alive = false;
       clock.kill(of.owner);
+      of.browser.tabs?.forget(of.owner);
       for (const connection of [...of.connections]) connection.lose('client', random.chance(0.3));
       later(action.for, () => stage.load(action.tab));
       return;

@@ -12,6 +12,7 @@ import type { Clock, Owner } from '../kernel/clock.js';
 import { EPOCH_TIME } from '../kernel/globals.js';
 import type { App } from './app.js';
 import { type Client, type Line, type Network, newLine } from './network.js';
+import type { BrowserTabs } from './tabs.js';
 
 type Moment = Parameters<Parameters<Lifecycle['watch']>[0]>[0];
 
@@ -23,6 +24,8 @@ export interface Browser {
   /** How far its clocks are off. */
   wall: number;
   mono: number;
+  /** Where its tabs share a connection. */
+  readonly tabs: BrowserTabs | undefined;
 }
 
 /** One row of a listener, as the oracle sees it. */
@@ -173,6 +176,7 @@ export function createPage(
           fetch: (input, init) => network.fetch(page, input, init),
         },
         lifecycle,
+        ...(browser.tabs && { tabs: browser.tabs.world(owner) }),
         adapters: adapters(),
         onError: (error) => page.errors.push(error),
       });

@@ -13,6 +13,7 @@ import { createNetwork } from './network.js';
 import { killNode, type Node, startNode } from './node.js';
 import { createOracle, type Mechanism, Violation } from './oracle.js';
 import { type Browser, createPage, type Page } from './page.js';
+import { createBrowserTabs } from './tabs.js';
 
 export interface Outcome {
   readonly violation: { readonly part: Violation['part']; readonly message: string } | undefined;
@@ -70,7 +71,17 @@ export function simulate(history: History, telling = false): Outcome {
   engine.taken = app.taken;
   let memory: MemoryEngine | undefined;
   const nodes: Node[] = [];
-  const browsers: Browser[] = setup.users.map((user) => ({ user, since: Number.NEGATIVE_INFINITY, wall: 0, mono: 0 }));
+  const browsers: Browser[] = setup.users.map((user, index) => ({
+    user,
+    since: Number.NEGATIVE_INFINITY,
+    wall: 0,
+    mono: 0,
+    tabs: setup.sharing
+      ? createBrowserTabs(clock, clock.owner(`browser ${index}`), () => {
+          oracle.mechanisms.handOver += 1;
+        })
+      : undefined,
+  }));
   const pages: Page[] = [];
   const everyPage: Page[] = [];
   const everyNode: Node[] = [];
@@ -248,6 +259,8 @@ export function simulate(history: History, telling = false): Outcome {
         oracle.violate('d', `${node.owner.name} still has ${metrics.connections} connections`);
       if (node.owner.pending > 0) oracle.violate('d', `${node.owner.name} still has ${node.owner.pending} timers`);
     }
+    for (const { tabs } of browsers)
+      if (tabs && tabs.size() > 0) oracle.violate('d', `a browser still has ${tabs.size()} locks and channels`);
     if (engine.tails() > 0) oracle.violate('d', `the engine still has ${engine.tails()} tails`);
   }
 

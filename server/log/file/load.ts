@@ -38,7 +38,7 @@ function judge(bytes: Uint8Array, status: Status, seen: Seen | undefined): Conte
   if (!seen) return 'has lost its lock file, which tells whether anything is missing';
   if (content.epoch !== seen.epoch) return 'is not the log that was here last';
   // Of a torn frame nobody ever heard. Where more is missing, somebody may have.
-  if (content.number < seen.number) return 'is older than what was acknowledged';
+  if (content.number < seen.number) return 'lacks something that was acknowledged';
   return content;
 }
 

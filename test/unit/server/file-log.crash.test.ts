@@ -139,7 +139,7 @@ describe.each([1 << 20, 700, 1])('files are replaced from %i bytes on', (smalles
   test('without power before every step, whatever of the rest is left', async () => {
     const steps = await stepsOfRun(smallest);
     for (let step = 1; step <= steps; step += 1) {
-      for (let chance = 0; chance < 3; chance += 1) {
+      for (let chance = 0; chance < 2; chance += 1) {
         const told = nothing();
         const disk = mortalDisk();
         disk.dieAt(step);

@@ -164,7 +164,7 @@ describe('another file than the one that was left', () => {
   test('an older state by one append, after a kill', async () => {
     const before = await left(3);
     before.disk.put(PATH, (before.disk.bytes(PATH) as Buffer).subarray(0, before.lengths[1]));
-    expect(why(await reopened(before.disk))).toBe('it is older than what was acknowledged');
+    expect(why(await reopened(before.disk))).toBe('it lacks something that was acknowledged');
   });
 
   test('a copy of everything, in another place or in the same', async () => {

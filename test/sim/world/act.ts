@@ -270,7 +270,7 @@ export function perform(act: Act, action: Action): void {
       clock.kill(of.owner);
       of.browser.tabs?.forget(of.owner);
       for (const connection of [...of.connections]) connection.lose('client', random.chance(0.3));
-      later(action.for, () => stage.load(action.tab));
+      later(action.for, () => stage.load(of.index));
       return;
     }
     case 'close': {

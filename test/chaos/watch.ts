@@ -17,6 +17,8 @@ export interface Watch {
   allFresh(): Promise<boolean>;
   /** What is wrong with which page, with its story. */
   complaint(): Promise<string>;
+  /** What every page went through, as long as it remembers. */
+  stories(): Promise<string>;
   checks(rssBound: number): Check[];
   seen(): Seen;
   stop(): void;
@@ -109,6 +111,10 @@ export function createWatch({ items, tabs, application }: WatchOptions): Watch {
         }),
       );
       return complaints.filter(Boolean).join('\n');
+    },
+    async stories() {
+      const told = await Promise.all(tabs.map(async (tab) => [`${tab.name}:`, ...(await tab.story())].join('\n    ')));
+      return told.join('\n');
     },
     checks(rssBound) {
       const crashed = tabs.filter((tab) => tab.crashed()).map(({ name }) => name);

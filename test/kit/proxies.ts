@@ -147,14 +147,17 @@ http {
 }
 
 export interface HaproxyOptions {
+  /** Where the application is, on this machine. */
   readonly upstream: number;
+  /** Instead of a configuration of ours: one that takes `127.0.0.1:8080` and asks `127.0.0.1:3000`. */
+  readonly config?: string;
   /** `timeout server` and `timeout client`. Default `5s`. */
   readonly timeout?: string;
   /** HTTPS and HTTP/2 at the front, with this certificate. Default: plain HTTP/1.1. */
   readonly tls?: Certificate;
 }
 
-export async function startHaproxy({ upstream, timeout = '5s', tls }: HaproxyOptions): Promise<RunningProxy> {
+export async function startHaproxy({ upstream, config, timeout = '5s', tls }: HaproxyOptions): Promise<RunningProxy> {
   const folder = folderFor('haproxy');
   const port = await freePort();
   const file = join(folder, 'haproxy.cfg');
@@ -162,7 +165,8 @@ export async function startHaproxy({ upstream, timeout = '5s', tls }: HaproxyOpt
     writeFileSync(join(folder, 'both.pem'), readFileSync(tls.certificate, 'utf8') + readFileSync(tls.key, 'utf8'));
   writeFileSync(
     file,
-    `global
+    config?.replace('127.0.0.1:8080', `127.0.0.1:${port}`).replace('127.0.0.1:3000', `127.0.0.1:${upstream}`) ??
+      `global
   maxconn 1000
 defaults
   mode http

@@ -1,5 +1,7 @@
 /** Behind HAProxy as Debian ships it, with short time-outs. */
+import { readFileSync } from 'node:fs';
 import { beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { root } from '../kit/build.js';
 import { faultProxy } from '../kit/fault-proxy.js';
 import { type HaproxyOptions, missing, startHaproxy } from '../kit/proxies.js';
 import { AT_ONCE, connected, follows, SOON, startDesk, watch } from './desk.js';
@@ -18,9 +20,11 @@ async function haproxy(upstream: number, options: Omit<HaproxyOptions, 'upstream
   return `http://127.0.0.1:${proxy.port}`;
 }
 
-test('streams, at once', async () => {
+test('as docs/proxies.md shows it: streams, at once', async () => {
   const desk = await startDesk();
-  const watcher = watch(await haproxy(desk.server.port, { timeout: '30s' }), 1);
+  const [, config = ''] = /^```haproxy\n(.*?)^```$/ms.exec(readFileSync(`${root}docs/proxies.md`, 'utf8')) ?? [];
+  expect(config).toContain('timeout server');
+  const watcher = watch(await haproxy(desk.server.port, { config }), 1);
   await connected(watcher, 'sse');
   for (let n = 0; n < 5; n += 1) await follows(desk, watcher, 1, AT_ONCE);
   expect(watcher.losses()).toBe(0);

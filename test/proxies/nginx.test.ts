@@ -1,5 +1,7 @@
 /** Behind nginx as Debian ships it: its defaults, short time-outs, and a configuration that buffers in spite of us. */
+import { readFileSync } from 'node:fs';
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { root } from '../kit/build.js';
 import { faultProxy } from '../kit/fault-proxy.js';
 import { missing, type NginxOptions, startNginx } from '../kit/proxies.js';
 import { AT_ONCE, connected, follows, SOON, startDesk, watch } from './desk.js';
@@ -30,8 +32,17 @@ test('with its defaults: streams, at once', async () => {
   expect(watcher.errors()).toEqual([]);
 });
 
+/** The lines of its location but `proxy_pass`. */
+function documented(): string {
+  const [, location = ''] =
+    /^```nginx\n.*?proxy_pass [^\n]*\n(.*?)^\}\n```$/ms.exec(readFileSync(`${root}docs/proxies.md`, 'utf8')) ?? [];
+  return location;
+}
+
+test('what is documented is what is tried', () => expect(documented()).toContain('proxy_http_version'));
+
 test.each([
-  ['HTTP/1.1 to the application', { location: 'proxy_http_version 1.1; proxy_set_header Connection "";' }],
+  ['as docs/proxies.md shows it', { location: documented() }],
   ['gzip of everything', { http: 'gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;' }],
   [
     'a cache of everything that may be cached',

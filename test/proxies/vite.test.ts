@@ -2,9 +2,11 @@
  * Vite's development proxy, and compression middleware. Vite has not always told the page that the application's end of a
  * stream is gone (vitejs/vite#20712): a page must find that out by itself.
  */
+import { readFileSync } from 'node:fs';
 import compression from 'compression';
-import type { ProxyOptions } from 'vite';
+import type { ProxyOptions, UserConfig } from 'vite';
 import { expect, onTestFinished, test, vi } from 'vitest';
+import { root } from '../kit/build.js';
 import { faultProxy } from '../kit/fault-proxy.js';
 import { startVite } from '../kit/proxies.js';
 import { AT_ONCE, connected, follows, hurried, SOON, startDesk, watch } from './desk.js';
@@ -16,15 +18,19 @@ async function vite(upstream: number, configure?: ProxyOptions['configure']): Pr
 }
 
 /** What docs/proxies.md shows: the end of the application's answer is made the end of the page's. */
-const TELLING: ProxyOptions['configure'] = (proxy) => {
-  proxy.on('proxyRes', (answer, _request, response) => answer.on('close', () => response.destroy()));
-};
+async function documented(): Promise<ProxyOptions['configure']> {
+  const [, code = ''] = /^```js\n(.*?)^```$/ms.exec(readFileSync(`${root}docs/proxies.md`, 'utf8')) ?? [];
+  const config = (await import(`data:text/javascript,${encodeURIComponent(code)}`)) as { default: UserConfig };
+  const route = config.default.server?.proxy?.['/notify-listen'];
+  if (typeof route !== 'object') throw new Error('docs/proxies.md: no proxy for /notify-listen');
+  return route.configure;
+}
 
 test('configured as documented: every end of a stream is told at once', async () => {
   const desk = await startDesk();
   const behind = await faultProxy({ target: desk.server.port });
   onTestFinished(behind.close);
-  const watcher = watch(await vite(behind.port, TELLING), 1);
+  const watcher = watch(await vite(behind.port, await documented()), 1);
   await connected(watcher, 'sse');
   for (let n = 0; n < 3; n += 1) await follows(desk, watcher, 1, AT_ONCE);
   for (const how of ['fin', 'rst'] as const) {

@@ -1,5 +1,5 @@
 /** The routes for Node's own `http` and `http2` servers, without a framework. Only translates. */
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { isGone, nodeSink } from '../../adapters/sse/server.js';
 import { HttpError } from '../http-error.js';
@@ -59,7 +59,9 @@ export async function answer(
   const result = await handlerOf(notifier).handle(routed);
   if (!result) return false;
   if (!('stream' in result)) {
-    response.writeHead(result.status, result.headers);
+    // Whoever is told to look elsewhere must not come back on the same connection to the same node.
+    const leave = result.status === 503 && response instanceof ServerResponse;
+    response.writeHead(result.status, { ...result.headers, ...(leave && { Connection: 'close' }) });
     response.end(result.body);
     return true;
   }

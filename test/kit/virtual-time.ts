@@ -78,6 +78,12 @@ export function virtualTime(): VirtualTime {
   vi.stubGlobal('setInterval', (run: () => void, ms: number) => start(run, ms, Math.max(1, ms)));
   vi.stubGlobal('clearInterval', stop);
   vi.spyOn(performance, 'now').mockImplementation(() => now);
+  // Seeded: what chance decides is decided alike on each run.
+  let seed = 1;
+  vi.spyOn(Math, 'random').mockImplementation(() => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed / 2_147_483_647;
+  });
   vi.spyOn(Date, 'now').mockImplementation(() => 1_800_000_000_000 + now);
   onTestFinished(() => {
     vi.unstubAllGlobals();

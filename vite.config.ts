@@ -54,6 +54,9 @@ const react: TestProjectInlineConfiguration['test'] = {
 /** Projects of one group run together; the groups one after the other, so that a browser has the machine to itself. */
 const alone = (groupOrder: number) => ({ fileParallelism: false, sequence: { groupOrder } }) as const;
 
+/** More of them than there are cores, where files wait rather than compute. */
+const waiting = (groupOrder: number) => ({ maxWorkers: 3, sequence: { groupOrder } }) as const;
+
 const config: ViteUserConfig = defineConfig({
   resolve: {
     // `notify-listen/…` is the source, without a build: the paths of tsconfig.json, as in tsc and tsx.
@@ -99,29 +102,13 @@ const config: ViteUserConfig = defineConfig({
       project('integration', 'integration/**/', together),
       project('react', 'react/**/', react, [testingLibrary]),
       project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
-      project('package', '', {
-        ...alone(1),
-      }),
+      project('package', '', alone(1)),
       project('e2e', 'e2e/**/', alone(2)),
-      // They mostly wait for a provider to be given up or trusted again, so the two run side by side.
-      project('providers', 'providers/**/', {
-        sequence: { groupOrder: 3 },
-        maxWorkers: 2,
-      }),
-      // They mostly wait for a proxy's time-out, beside those that wait for a provider.
-      project('proxies', 'proxies/**/', {
-        sequence: { groupOrder: 3 },
-        maxWorkers: 2,
-        testTimeout: 40_000,
-        hookTimeout: 60_000,
-      }),
+      // They mostly wait: for a provider to be given up or trusted again, for a proxy's time-out.
+      project('providers', 'providers/**/', waiting(3)),
+      project('proxies', 'proxies/**/', waiting(3)),
       // A file for each engine, side by side: they mostly wait, for silence to be noticed.
-      project('browsers', 'browsers/**/', {
-        sequence: { groupOrder: 4 },
-        maxWorkers: 3,
-        testTimeout: 60_000,
-        hookTimeout: 60_000,
-      }),
+      project('browsers', 'browsers/**/', waiting(4)),
     ],
   },
 });

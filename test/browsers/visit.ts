@@ -44,6 +44,7 @@ export function browse(name: EngineName): Browsing {
       const engine = own ? await ownEngine(name) : shared();
       const visitor = async (tab: Tab, called: string): Promise<Visitor> => {
         onTestFinished(() => tab.close().catch(() => {}));
+        await untilTrue(tab, 'window.page');
         await tab.evaluate('page.live()');
         await site.seen(called, 0);
         return { ...tab, name: called };
@@ -64,8 +65,25 @@ async function ownEngine(name: EngineName): Promise<Engine> {
   return engine;
 }
 
+/** Waits until the server has one connection for all tabs. While one takes over there may be two. */
+export async function oneConnection(site: Site): Promise<void> {
+  await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+}
+
+/** Leaves the page by a link. */
+export async function leave(tab: Tab, url: string): Promise<void> {
+  await tab.evaluate(`void setTimeout(() => location.assign('${url}'))`);
+  await untilTrue(tab, `location.href === '${url}'`);
+}
+
+/** Goes back to the page by the browser's button. */
+export async function goBack(tab: Tab): Promise<void> {
+  await tab.evaluate('void setTimeout(() => history.back())');
+  await untilTrue(tab, 'window.page');
+}
+
 /** Waits until an expression is true in a page. While a page is being left nothing can be asked there: that is a no. */
-export async function untilTrue(tab: Tab, expression: string, within = 10_000): Promise<void> {
+export async function untilTrue(tab: Tab, expression: string, within = 20_000): Promise<void> {
   const late = Date.now() + within;
   for (;;) {
     const isTrue = await tab.evaluate<boolean>(`Boolean(${expression})`).catch(() => false);

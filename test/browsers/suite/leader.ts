@@ -1,6 +1,6 @@
 /** The tab that holds the connection of all: however it goes, another one takes its place, and nothing is lost. */
 import { describe, expect, test } from 'vitest';
-import { type Browsing, untilTrue, type Visit, type Visitor } from '../visit.js';
+import { type Browsing, goBack, leave, oneConnection, untilTrue, type Visit, type Visitor } from '../visit.js';
 
 /** Every 5 s it is asked for, 5 s it may take to answer; on a busy machine all of it takes longer. Milliseconds. */
 const SILENCE = 25_000;
@@ -47,7 +47,7 @@ export function leader({ visit, measured, can }: Browsing): void {
       measured('replaced after it was closed', await house.replaced(HANDOVER));
       await areFresh(house, house.others, value);
       await areFresh(house, house.others, await house.site.change());
-      expect(house.site.server().notifier.metrics().connections).toBe(1);
+      await oneConnection(house.site);
     });
 
     test('crashes', async () => {
@@ -61,7 +61,7 @@ export function leader({ visit, measured, can }: Browsing): void {
       // Firefox closes the connection of a page that crashed when something comes over it.
       const next = await site.change();
       await (can.survives ? areFresh({ site, ...house }, others, next) : site.seen('c', next));
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
     });
 
     test('stands still with its process', async () => {
@@ -79,7 +79,7 @@ export function leader({ visit, measured, can }: Browsing): void {
       }
       await areFresh(house, [first], value);
       await areFresh(house, [first, ...others], await site.change());
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
     });
 
     test('stays hidden while another one is seen', async () => {
@@ -92,23 +92,23 @@ export function leader({ visit, measured, can }: Browsing): void {
       await site.seen(seen.name, await site.change());
       measured('replaced while hidden', await house.replaced(SILENCE));
       await areFresh(house, [first, ...others], await site.change());
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
     });
 
-    test('is left, and returned to by the back/forward cache', async () => {
+    test('is left, and returned to', async () => {
       const house = await led();
       const { site, leader: first, others } = house;
-      await first.evaluate(`void setTimeout(() => location.assign('${site.elsewhere}'))`);
-      await untilTrue(first, "location.pathname === '/elsewhere'");
-      measured('replaced after it was left', await house.replaced(HANDOVER));
+      const [replaced] = await Promise.all([house.replaced(HANDOVER), leave(first, site.elsewhere)]);
+      measured('replaced after it was left', replaced);
       const value = await site.change();
       await areFresh(house, others, value);
       await first.show();
-      await first.evaluate('void setTimeout(() => history.back())');
-      await untilTrue(first, "location.pathname === '/' && page.restored === 1");
+      await goBack(first);
+      await first.evaluate('page.live()');
       await areFresh(house, [first], value);
+      if (can.keeps) expect(await first.evaluate('page.restored')).toBe(1);
       await areFresh(house, [first, ...others], await site.change());
-      expect(site.server().notifier.metrics().connections).toBe(1);
+      await oneConnection(site);
     });
 
     if (!can.freezes) return;
@@ -116,14 +116,14 @@ export function leader({ visit, measured, can }: Browsing): void {
       const house = await led();
       const { site, leader: first, others } = house;
       // The last one opened is in front.
-      await first.freeze?.(true);
+      const [frozen] = await Promise.all([house.replaced(SILENCE), first.freeze?.(true)]);
+      measured('replaced after it was frozen', frozen);
       const value = await site.change();
-      measured('replaced after it was frozen', await house.replaced(SILENCE));
       await areFresh(house, others, value);
       await first.freeze?.(false);
       await areFresh(house, [first], value);
       await areFresh(house, [first, ...others], await site.change());
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
     });
   });
 }

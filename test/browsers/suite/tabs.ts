@@ -1,6 +1,6 @@
 /** Several tabs of one browser: they share one connection, and each of them is as fresh as if it had one of its own. */
 import { describe, expect, test } from 'vitest';
-import type { Browsing, Visit, Visitor } from '../visit.js';
+import { type Browsing, oneConnection, type Visit, type Visitor } from '../visit.js';
 
 /** More than three times what a browser opens to one site over HTTP/1.1. */
 const MANY = 20;
@@ -13,12 +13,12 @@ async function isFresh({ site }: Visit, tab: Visitor, value: number): Promise<vo
 
 export function tabs({ visit, measured }: Browsing): void {
   describe('several tabs', () => {
-    test(`${MANY} share one connection, all hear, and plain reads go through`, async () => {
+    test(`${MANY} share one connection, all hear, and plain reads go through`, { timeout: 120_000 }, async () => {
       const visited = await visit();
       const { site, open } = visited;
       const all: Visitor[] = [];
       for (let index = 0; index < MANY; index += 1) all.push(await open(`tab${index}`));
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
       expect(site.streams()).toHaveLength(1);
       const reads = await Promise.all(all.map((tab) => tab.evaluate<number>('page.plainRead()')));
       measured(`slowest of ${MANY} plain reads`, Math.max(...reads));
@@ -28,7 +28,7 @@ export function tabs({ visit, measured }: Browsing): void {
       await Promise.all(all.map((tab) => tab.evaluate("page.hears('shipped')")));
       measured(`${MANY} tabs heard`, performance.now() - began);
       for (const tab of all) await isFresh(visited, tab, value);
-      expect(site.server().notifier.metrics().connections).toBe(1);
+      await oneConnection(site);
     });
 
     test('a duplicated tab', async () => {
@@ -36,7 +36,7 @@ export function tabs({ visit, measured }: Browsing): void {
       const { site, open, opened } = visited;
       const tab = await open('a');
       const twin = await opened('a-duplicate', () => tab.click('duplicate'));
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
       const value = await site.change();
       await isFresh(visited, twin, value);
       await isFresh(visited, tab, value);
@@ -77,7 +77,7 @@ export function tabs({ visit, measured }: Browsing): void {
       const { site, open } = await visit();
       const tab = await open('a', { copies: 2 });
       await tab.evaluate('second.live()');
-      await site.until(() => site.server().notifier.metrics().connections === 1, 'one connection');
+      await oneConnection(site);
       const both = (action: string): Promise<unknown> =>
         tab.evaluate(`Promise.all([page.hears('${action}'), second.hears('${action}')]).then(() => 0)`);
       await site.change('packed');

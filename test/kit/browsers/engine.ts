@@ -39,11 +39,14 @@ export interface Abilities {
   readonly freezes: boolean;
   /** It can still be driven when the process of one of its pages was killed. */
   readonly survives: boolean;
+  /** Its back/forward cache takes a page that closes its connection and gives its lock back in `pagehide`. */
+  readonly keeps: boolean;
 }
 
 export const ABILITIES: Readonly<Record<EngineName, Abilities>> = {
-  Chromium: { offline: true, freezes: true, survives: true },
-  Firefox: { offline: true, freezes: false, survives: true },
+  Chromium: { offline: true, freezes: true, survives: true, keeps: true },
+  // It decides before `pagehide`: a page that has a request open or a lock is not kept, but loaded anew.
+  Firefox: { offline: true, freezes: false, survives: true, keeps: false },
   // The driver ends its session at the first crash. The browser and its other pages live on.
-  WebKitGTK: { offline: false, freezes: false, survives: false },
+  WebKitGTK: { offline: false, freezes: false, survives: false, keeps: true },
 };

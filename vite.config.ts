@@ -92,9 +92,10 @@ const config: ViteUserConfig = defineConfig({
     setupFiles: [path('test/kit/patience.ts')],
     // Two at least: most tests wait rather than compute, and on two cores Vitest would take one.
     maxWorkers: Math.max(2, availableParallelism() - 1),
-    // Only what hangs takes so long. How soon something must happen is for a test to say where that is its subject.
+    // Only what hangs takes so long: processes and browsers are started in hooks. How soon something must happen is for a
+    // test to say where that is its subject.
     testTimeout: 60_000,
-    hookTimeout: 60_000,
+    hookTimeout: 180_000,
     expect: { poll: { timeout: 20_000 } },
     projects: [
       project('unit', 'unit/**/', together),

@@ -1,0 +1,4 @@
+import { testFaults } from './desk.js';
+import { ABLY } from './providers.js';
+
+testFaults(ABLY);

@@ -1,0 +1,4 @@
+import { testWrongKeys } from './desk.js';
+import { ABLY } from './providers.js';
+
+testWrongKeys(ABLY);

@@ -1,0 +1,4 @@
+import { testFaults } from './desk.js';
+import { PUSHER } from './providers.js';
+
+testFaults(PUSHER);

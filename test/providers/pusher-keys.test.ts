@@ -1,0 +1,4 @@
+import { testWrongKeys } from './desk.js';
+import { PUSHER } from './providers.js';
+
+testWrongKeys(PUSHER);

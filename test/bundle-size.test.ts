@@ -18,7 +18,7 @@ const withoutSse = (id: string): boolean => /(^|\/)adapters\/sse\//.test(id);
 const budgets = [
   {
     part: 'client',
-    limit: 9.2,
+    limit: 9.3,
     wanted: 4.5,
     chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: CLIENT,
@@ -26,7 +26,7 @@ const budgets = [
   },
   {
     part: '+ React',
-    limit: 10.4,
+    limit: 10.5,
     wanted: 6.0,
     chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: REACT,
@@ -34,7 +34,7 @@ const budgets = [
   },
   {
     part: '+ SSE',
-    limit: 11.1,
+    limit: 11.3,
     wanted: 7.5,
     chunks: ['alone', 'hosted', 'long-poll', 'overflow', 'own', 'seen', 'tabs'],
     entry: REACT,

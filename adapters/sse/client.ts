@@ -13,8 +13,9 @@ import { createStreamParser } from './parse.js';
 /** How long `hello` may take, in milliseconds: the server sends it before it asks about access. */
 export const HELLO_LIMIT = 3_000;
 /**
- * So many points in a row mean that something between does not let streams through. One without `hello` counts two where
- * it was silent for the whole limit, and one where it failed at once: that may as well be a server that is down.
+ * So many points in a row mean that something between does not let streams through. One that did not get as far as `ready`
+ * counts two where it was silent for the whole limit, and one where it failed sooner: that may as well be a server that is
+ * down.
  */
 const STREAMS_BLOCKED = 4;
 /**
@@ -32,7 +33,7 @@ export type Ask = (
 ) => Promise<void>;
 
 export function sse(): ClientAdapter {
-  /** The points of streams in a row without `hello`, over all links: what holds one back holds back the next. */
+  /** The points of streams in a row without `ready`, over all links: what holds one back holds back the next. */
   let blocked = 0;
   let pollFor = STREAM_AGAIN;
   /** Until then, on the monotonic clock, links poll. */
@@ -41,7 +42,7 @@ export function sse(): ClientAdapter {
   /** Reads a stream to its end, which is an error like any other; returns when streams seem to be held back. */
   async function stream(host: LinkHost, ask: Ask, life: AbortSignal): Promise<void> {
     const { world } = host;
-    let greeted = false;
+    let covered = false;
     const began = world.monotonic();
     try {
       await ask('stream', HELLO_LIMIT, async (response, lift) => {
@@ -49,11 +50,14 @@ export function sse(): ClientAdapter {
           throw new ListenError('protocol', 'stream: not events');
         const parse = createStreamParser(({ type, data, id }) => {
           if (type === 'hello') {
-            greeted = true;
-            blocked = 0;
-            pollFor = STREAM_AGAIN;
             lift();
             host.via('sse');
+          }
+          // `hello` alone may have come through where a buffer was full.
+          if (type === 'ready') {
+            covered = true;
+            blocked = 0;
+            pollFor = STREAM_AGAIN;
           }
           if (!life.aborted) host.event(toEvent(type, data), (id || undefined) as Position | undefined);
         });
@@ -64,10 +68,11 @@ export function sse(): ClientAdapter {
         throw new ListenError('network', 'stream: ended');
       });
     } catch (error) {
-      // A server that asks for patience was reached.
-      if (greeted || life.aborted || (error as ListenError).retryAfter) throw error;
-      blocked += world.monotonic() - began < HELLO_LIMIT ? 1 : 2;
-      if (blocked < STREAMS_BLOCKED) throw error;
+      const soon = world.monotonic() - began < HELLO_LIMIT;
+      // A server that asks for patience was reached; a link that was closed soon says nothing.
+      if (covered || (soon && life.aborted) || (error as ListenError).retryAfter) throw error;
+      blocked += soon ? 1 : 2;
+      if (life.aborted || blocked < STREAMS_BLOCKED) throw error;
     }
   }
 
@@ -86,7 +91,7 @@ export function sse(): ClientAdapter {
       async function run(): Promise<void> {
         const streams = world.monotonic() >= streamAt;
         if (streams) {
-          await stream(host, ask, signal);
+          if (blocked < STREAMS_BLOCKED) await stream(host, ask, signal);
           // Unless polls get further: then one more failure is enough.
           blocked = 0;
         }
@@ -95,13 +100,17 @@ export function sse(): ClientAdapter {
         // The first answer says where we are; only then there is something to wait for.
         let wait = await poll(host, ask, 'once', signal);
         if (streams) {
-          blocked = STREAMS_BLOCKED;
+          blocked = STREAMS_BLOCKED - 1;
           streamAt = world.monotonic() + pollFor * (0.5 + world.random());
           pollFor = Math.min(2 * pollFor, STREAM_AGAIN_MAX);
         }
+        let again = streamAt;
         while (!signal.aborted) {
-          // A link beside this one tries it, and polls go on meanwhile.
-          if (world.monotonic() >= streamAt) host.again();
+          if (world.monotonic() >= again) {
+            // A link beside this one tries it, and polls go on meanwhile.
+            host.again();
+            again = world.monotonic() + pollFor;
+          }
           wait = await poll(host, ask, wait, signal);
         }
       }

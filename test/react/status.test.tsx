@@ -1,6 +1,6 @@
 import { render, waitFor } from '@testing-library/react';
 import { describe, expect, it } from 'vitest';
-import { Listen, useListenStatus } from '../../widget/react/index.js';
+import { Listen, useListen, useListenClient, useListenStatus } from '../../widget/react/index.js';
 import { createDesk } from './kit/desk.js';
 import { nothingHappens, order, Page } from './kit/page.js';
 
@@ -56,5 +56,34 @@ describe('useListenStatus (row 50)', () => {
     for (let count = 0; count < 20; count++) desk.notify('shipped', order);
     await nothingHappens();
     expect(renders).toBe(before);
+  });
+});
+
+describe('useListen().ready', () => {
+  it('is false while nobody is logged in, with the reason, and true again after the login', async () => {
+    const desk = createDesk();
+    let reconnect = (): void => {};
+    function Light(): null {
+      const { ready, error } = useListen(order, { shipped() {} });
+      const client = useListenClient();
+      reconnect = () => client.reconnect();
+      const said = error ? `${ready} ${error.code}` : String(ready);
+      if (states.at(-1) !== said) states.push(said);
+      return null;
+    }
+    const states: string[] = [];
+    render(
+      <Page desk={desk} world={{ fetch: desk.fetch, random: () => 0 }} onError={() => {}}>
+        <Light />
+      </Page>,
+    );
+    await waitFor(() => expect(states).toEqual(['false', 'true']));
+    desk.fail(401);
+    desk.cut();
+    await waitFor(() => expect(states.at(-1)).toBe('false unauthenticated'));
+    desk.fail(200);
+    reconnect();
+    await waitFor(() => expect(states.at(-1)).toBe('true'));
+    expect(states).toEqual(['false', 'true', 'false unauthenticated', 'true']);
   });
 });

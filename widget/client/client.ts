@@ -217,7 +217,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
 
   /** Asks everything again; positions, and what listeners hold, stay. */
   function restart(): void {
-    paused = false;
+    paused = gone = false;
     out = fatal = core.config = undefined;
     for (const listener of listeners()) if (!listener.pending) listener.tell();
     forgetAnswer();

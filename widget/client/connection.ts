@@ -121,6 +121,8 @@ export function createConnection(
   }
 
   function open(config: ConfigAnswer, covers: Live['covers'], grants: readonly string[], key: string): void {
+    // Before there is an opening: what it finds wrong is about what was.
+    look();
     /** The set, with the positions as they are now. */
     const interest = (): Interest => ({
       grants,
@@ -138,7 +140,6 @@ export function createConnection(
       via: config.provider,
     };
     opening = held;
-    look();
     const host: LinkHost = {
       config,
       world,

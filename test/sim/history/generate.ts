@@ -173,6 +173,16 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
   [2, 'user', (r, at, s) => ({ at, do: 'user', browser: r.int(0, s.users.length - 1), user: r.pick(USERS) })],
   [4, 'spoil', (r, at, s) => ({ at, do: 'spoil', tab: tab(r, s), for: some(r, 200, 8_000) })],
   [2, 'remount', (r, at, s) => ({ at, do: 'remount', tab: tab(r, s), listener: r.int(0, 4), for: some(r, 1, 3_000) })],
+  [
+    12,
+    'provider',
+    (r, at) => ({
+      at,
+      do: 'provider',
+      for: some(r, 500, 12_000),
+      how: r.pick(['down', 'loses', 'loses', 'repeats', 'refuses', 'cuts'] as const),
+    }),
+  ],
   [2, 'lag', (r, at) => ({ at, do: 'lag', for: some(r, 500, 6_000) })],
 ];
 
@@ -235,7 +245,7 @@ function setupOf(random: Random, kind: History['kind']): Setup {
   return {
     nodes: random.chance(0.15) ? 3 : 2,
     log,
-    provider: false,
+    provider: kind === 'mixed' && log === 'shared' && random.chance(0.2),
     sharing: random.chance(0.5),
     grantLife,
     retention: Math.max(grantLife, random.pick([60_000, 420_000, 420_000, 420_000])),
@@ -283,7 +293,7 @@ export function generate(seed: number): History {
   const faults: Action[] = [];
   if (kind !== 'calm') {
     const pure = random.pick(PURE);
-    const among = kind === 'pure' ? MAKES.filter(([, name]) => name === pure) : MAKES;
+    const among = MAKES.filter(([, name]) => (kind === 'pure' ? name === pure : setup.provider || name !== 'provider'));
     let wanted = random.int(FAULTS.least, FAULTS.most);
     while (wanted > 0) {
       const [, name, make] = choose(random, among);

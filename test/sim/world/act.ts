@@ -45,6 +45,7 @@ export function perform(act: Act, action: Action): void {
     later(ms, () => end(of));
   };
   const sockets = (of: Page, how: 'kept' | 'cut' | 'silent'): void => {
+    if (how !== 'kept') stage.provider?.cut(of.owner, how === 'silent');
     for (const connection of [...of.connections]) {
       if (how === 'cut') connection.cut(0);
       else if (how === 'silent') connection.mute();
@@ -267,6 +268,7 @@ export function perform(act: Act, action: Action): void {
       const of = leading(action.tab, action.leads);
       if (!of) return;
       of.alive = false;
+      stage.provider?.cut(of.owner, false);
       clock.kill(of.owner);
       of.browser.tabs?.forget(of.owner);
       for (const connection of [...of.connections]) connection.lose('client', random.chance(0.3));
@@ -324,7 +326,11 @@ export function perform(act: Act, action: Action): void {
       const node = alive(action.node);
       if (action.revokes && node) {
         const object = { entity: action.entity, ...(action.id !== undefined && { id: action.id }) };
-        clock.after(node.owner, 0, () => void node.notifier?.revoke(user, object));
+        clock.after(node.owner, 0, () => {
+          void node.notifier?.revoke(user, object).then(({ positions }) => {
+            if (positions?.[0]) app.revoked(user, channel, positions[0]);
+          });
+        });
       }
       if (action.for === 0) return;
       later(action.for, () => {
@@ -389,7 +395,16 @@ export function perform(act: Act, action: Action): void {
       });
       return;
     case 'provider':
-      throw new Error('no provider yet');
+      if (!stage.provider) return;
+      if (action.how === 'cuts') {
+        stage.provider.cut(undefined, false);
+        return;
+      }
+      stage.provider.fault = action.how;
+      later(action.for, () => {
+        if (stage.provider) stage.provider.fault = 'works';
+      });
+      return;
   }
 }
 

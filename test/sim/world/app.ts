@@ -25,7 +25,7 @@ export interface Note extends ObjectPlan {
 /** A right that has ended. */
 interface Withdrawal {
   readonly since: number;
-  /** Where the revocation stands in the log. */
+  /** Where the revocation stands in the log, once that is known. */
   position: Position | undefined;
 }
 
@@ -37,9 +37,14 @@ export interface App {
   taken(entry: LogEntry, position: Position): void;
   may(user: string | undefined, channel: Channel): boolean;
   withdraw(user: string, channel: Channel): void;
+  /** Where the revocation of a right that was withdrawn stands in the log. */
+  revoked(user: string, channel: Channel, position: Position): void;
   restore(user: string, channel: Channel): void;
-  /** Whether a user may still hear what stands at `position`, `now`: until the bound of a right that has ended. */
-  mayHear(user: string, channel: Channel, position: Position, life: number): boolean;
+  /**
+   * Whether a user may hear what stands at `position`, now. One whose right has ended: until `life` is over, but nothing
+   * that stands behind the revocation, unless a provider carries it, which knows nothing of the log's order.
+   */
+  mayHear(user: string, channel: Channel, position: Position, life: number, carried: boolean): boolean;
   noteAt(position: Position): Note | undefined;
 }
 
@@ -79,8 +84,6 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
         if (!note) return;
         note.position = position;
         places.set(position, note);
-      } else if (entry.kind === 'revoke') {
-        for (const one of withdrawn.values()) one.position ??= position;
       }
     },
     may,
@@ -88,16 +91,20 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
       allowed.get(user)?.delete(channel);
       withdrawn.set(`${user} ${channel}`, { since: clock.now(), position: undefined });
     },
+    revoked(user, channel, position) {
+      const one = withdrawn.get(`${user} ${channel}`);
+      if (one) one.position ??= position;
+    },
     restore(user, channel) {
       allowed.get(user)?.add(channel);
       withdrawn.delete(`${user} ${channel}`);
     },
-    mayHear(user, channel, position, life) {
+    mayHear(user, channel, position, life, carried) {
       if (may(user, channel)) return true;
       const one = withdrawn.get(`${user} ${channel}`);
       if (!one) return false;
       if (clock.now() > one.since + life) return false;
-      return one.position === undefined || (comparePositions(position, one.position) ?? -1) <= 0;
+      return carried || one.position === undefined || (comparePositions(position, one.position) ?? -1) <= 0;
     },
     noteAt: (position) => places.get(position),
   };

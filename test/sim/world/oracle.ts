@@ -28,6 +28,8 @@ export interface Oracle {
   readonly mechanisms: Record<Mechanism, number>;
   /** Everything that a node writes to a page comes by here. */
   heard(connection: Connection, json: string): void;
+  /** Everything that a provider carries to a page. */
+  carried(user: string | undefined, json: string): void;
   ran(row: Row, refresh: Refresh): void;
   /** What is still old, as text; nothing: all is well. */
   stale(pages: readonly Page[]): string | undefined;
@@ -58,14 +60,13 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
     violation ??= new Violation(part, `${message} (at ${clock.now()} ms)`);
   }
 
-  function checkHearing(connection: Connection, wire: WireNotification): void {
-    const { user } = connection;
+  function checkHearing(user: string | undefined, wire: WireNotification, carried: boolean): void {
     if (user === undefined) {
       violate('b', 'somebody who is not logged in hears a notification');
       return;
     }
     const { entity, id, position } = wire;
-    const may = (channel: Channel): boolean => app.mayHear(user, channel, position, life);
+    const may = (channel: Channel): boolean => app.mayHear(user, channel, position, life, carried);
     const note = app.noteAt(position);
     const what = `${user} hears ${entity}${id === undefined ? '' : `/${id}`} at ${position}`;
     if (wire.to) {
@@ -100,7 +101,12 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
       if (!has('notification')) return;
       if (opens) mechanisms.replay += 1;
       const events: ServerEvent[] = json.startsWith('{"events"') ? JSON.parse(json).events : JSON.parse(`[${json}]`);
-      for (const event of events) if (event.type === 'notification') checkHearing(connection, event.notification);
+      for (const event of events)
+        if (event.type === 'notification') checkHearing(connection.user, event.notification, false);
+    },
+    carried(user, json) {
+      const message = JSON.parse(json) as WireNotification;
+      if (message.entity !== undefined) checkHearing(user, message, true);
     },
     ran(row, refresh) {
       row.runs[refresh.reason] += 1;
@@ -120,7 +126,11 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
             if (note.to !== user) violate('b', `tab ${page.index} runs for a note to ${note.to}`);
             return;
           }
-          if (note && !app.may(user, channel) && !app.mayHear(user, channel, notification.position, life + 90_000))
+          if (
+            note &&
+            !app.may(user, channel) &&
+            !app.mayHear(user, channel, notification.position, life + 90_000, setup.provider)
+          )
             violate('b', `tab ${page.index} (${user}) runs ${channel} for ${notification.position}`);
         }
       }

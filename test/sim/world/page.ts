@@ -79,7 +79,7 @@ export interface PageOptions {
   readonly app: App;
   /** Whose tasks those of the application's own server are. */
   readonly server: Owner;
-  readonly adapters: () => readonly ProviderClientAdapter[];
+  readonly adapters: (page: Client) => readonly ProviderClientAdapter[];
   /** Told of each run that begins. */
   readonly ran: (row: Row, refresh: Refresh) => void;
   /** Told of what the client says about its transport. */
@@ -177,7 +177,7 @@ export function createPage(
         },
         lifecycle,
         ...(browser.tabs && { tabs: browser.tabs.world(owner) }),
-        adapters: adapters(),
+        adapters: adapters(page),
         onError: (error) => page.errors.push(error),
       });
       page.client = client;

@@ -13,6 +13,7 @@ import { createNetwork } from './network.js';
 import { killNode, type Node, startNode } from './node.js';
 import { createOracle, type Mechanism, Violation } from './oracle.js';
 import { type Browser, createPage, type Page } from './page.js';
+import { createProvider, type Provider } from './provider.js';
 import { createBrowserTabs } from './tabs.js';
 
 export interface Outcome {
@@ -39,6 +40,7 @@ export interface Stage {
   readonly history: History;
   readonly app: ReturnType<typeof createApp>;
   readonly engine: Engine;
+  readonly provider: Provider | undefined;
   readonly nodes: Node[];
   readonly browsers: readonly Browser[];
   /** The newest page of each tab. */
@@ -87,17 +89,25 @@ export function simulate(history: History, telling = false): Outcome {
   const everyNode: Node[] = [];
   const network = createNetwork(clock, nodes);
   network.capacity = setup.capacity;
+  const provider = setup.provider ? createProvider(clock, clock.owner('provider')) : undefined;
   const oracle = createOracle(clock, app, setup, { resync: mayResync(history), calm: history.kind === 'calm' });
   network.watch = (connection, json) => {
     if (telling) tell(`  > tab ${connection.client.owner.name.slice(4)} ${connection.user}: ${json}`);
     oracle.heard(connection, json);
   };
 
+  if (provider)
+    provider.watch = (user, json) => {
+      if (telling) tell(`  ~ ${user}: ${json}`);
+      oracle.carried(user, json);
+    };
+
   const stage: Stage = {
     clock,
     history,
     app,
     engine,
+    provider,
     nodes,
     browsers,
     pages,
@@ -117,7 +127,7 @@ export function simulate(history: History, telling = false): Outcome {
           memory ??= createMemoryEngine({ retention: setup.retention });
           return memoryLogOf(clock, owner, memory, app.taken);
         },
-        adapter: undefined,
+        adapter: provider && ((owner) => provider.adapter(owner)),
         doubtful: () => stage.doubtful > 0,
         onError(error) {
           if (telling) tell(`  ${nodes[index]?.owner.name}: ${(error as Error).stack ?? error}`);
@@ -147,7 +157,7 @@ export function simulate(history: History, telling = false): Outcome {
         network,
         app,
         server,
-        adapters: () => [],
+        adapters: (of) => (provider ? [provider.client(of)] : []),
         ran(row, refresh) {
           if (telling) {
             const { plan: of } = row.listener;
@@ -161,6 +171,7 @@ export function simulate(history: History, telling = false): Outcome {
         via(_page, via) {
           if (telling) tell(`  tab ${tab} is ${JSON.stringify(_page.client?.status())}`);
           if (via === 'poll') oracle.mechanisms.stepDown += 1;
+          if (provider && via === 'sse') oracle.mechanisms.fallback += 1;
         },
       });
       pages[tab] = page;
@@ -261,6 +272,7 @@ export function simulate(history: History, telling = false): Outcome {
     }
     for (const { tabs } of browsers)
       if (tabs && tabs.size() > 0) oracle.violate('d', `a browser still has ${tabs.size()} locks and channels`);
+    if (provider && provider.lines() > 0) oracle.violate('d', `the provider still has ${provider.lines()} connections`);
     if (engine.tails() > 0) oracle.violate('d', `the engine still has ${engine.tails()} tails`);
   }
 

@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -205,6 +206,17 @@ describe('the files', () => {
     await tail.prove(5_000);
     await expect.poll(() => existsSync(path)).toBe(true);
     await log.append([order(2)]);
+    await log.close();
+    expect((await open(path)).seen).toHaveLength(2);
+  });
+
+  test('cut while it runs: nothing is acknowledged into the hole, and it is made again', async () => {
+    const path = newPath();
+    const { log } = await open(path);
+    await log.append([order(1)]);
+    truncateSync(path, 10);
+    await expect(log.append([order(2)])).rejects.toThrow('deleted, replaced or changed');
+    await log.append([order(3)]);
     await log.close();
     expect((await open(path)).seen).toHaveLength(2);
   });

@@ -124,14 +124,15 @@ export function mortalDisk(from: State = { names: new Map(), tick: 1 }): MortalD
     inode.pending = [];
   }
 
-  function opened(path: string, inode: Inode): OpenFile {
+  function opened(path: string, inode: Inode, from?: 0): OpenFile {
+    const place = (): number => from ?? inode.data.length;
     return {
       status: () => later('status', path, () => statusOf(inode)),
-      async write(bytes, at) {
+      async write(bytes) {
         try {
-          await later('write', path, () => write(inode, at, bytes));
+          await later('write', path, () => write(inode, place(), bytes));
         } catch (error) {
-          write(inode, at, bytes.subarray(0, bytes.length >> 1)); // a disk that fills up takes the first part
+          write(inode, place(), bytes.subarray(0, bytes.length >> 1)); // a disk that fills up takes the first part
           throw error;
         }
       },
@@ -227,7 +228,7 @@ export function mortalDisk(from: State = { names: new Map(), tick: 1 }): MortalD
       sync(inode);
       next('syncFolder', dirname(path));
       syncNames(dirname(path));
-      return opened(path, inode);
+      return opened(path, inode, 0);
     },
     removeNow(path) {
       next('remove', path);

@@ -11,6 +11,8 @@ export interface Head {
   /** The file itself, by which a copy is told from it. */
   readonly id: string;
   readonly birth: string;
+  /** The number of the lock of the owner that made it. */
+  readonly by: number;
   /** Offsets. */
   readonly floor: number;
   readonly top: number;

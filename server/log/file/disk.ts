@@ -15,8 +15,8 @@ export interface Status {
 
 export interface OpenFile {
   status(): Promise<Status>;
-  /** Writes all of it at this place. */
-  write(bytes: Uint8Array, at: number): Promise<void>;
+  /** Writes all of it: at the end of the file, wherever that is; into a file of `createNow` at its beginning. */
+  write(bytes: Uint8Array): Promise<void>;
   /** Resolves when everything that was written is on the disk. */
   sync(): Promise<void>;
   close(): Promise<void>;
@@ -37,7 +37,7 @@ export interface Disk {
   /** Blocks the process. */
   sleepNow(ms: number): void;
 
-  /** Makes a file that was not there, and opens it. */
+  /** Makes a file that was not there, and opens it to add to its end. */
   create(path: string): Promise<OpenFile>;
   /** `undefined`: there is no such file. */
   status(path: string): Promise<Status | undefined>;

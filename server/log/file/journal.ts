@@ -19,7 +19,7 @@ const PORTION = 256 * 1024;
 const ASIDE_KEPT = 3;
 
 /** All that a fresh file says. */
-export interface Whole extends Omit<Head, 'id' | 'birth'> {
+export interface Whole extends Omit<Head, 'id' | 'birth' | 'by'> {
   readonly life: number;
   readonly leases: readonly KeptLease[];
   /** Of each entry, see `placedText`. */
@@ -33,7 +33,7 @@ export interface Journal {
   due(): boolean;
   /** Not now: it has just been tried in vain. */
   postpone(): void;
-  add(text: string, seen: Omit<Seen, 'number'>): Promise<void>;
+  add(text: string, seen: Omit<Seen, 'number' | 'by'>): Promise<void>;
   /**
    * Writes a fresh file and puts it in the place of the one in use. What stands there and is not the file in use is set
    * aside; resolves with its new name.
@@ -71,7 +71,8 @@ async function all(promises: readonly Promise<void>[]): Promise<void> {
 
 export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }: JournalOptions): Journal {
   const folder = dirname(path);
-  const fresh = `${path}.new-${lock.number}`;
+  const by = lock.number;
+  const fresh = `${path}.new-${by}`;
   let current: Current | undefined;
   let { number } = from;
   /** The file at the log's name that may be written over. */
@@ -130,13 +131,11 @@ export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }
       const frame = encodeFrame({ number: number + 1, text });
       const { file } = current;
       try {
-        // Cut meanwhile, it would have a hole in it afterwards, and be as long as it should be.
-        await assertWhole();
-        await file.write(frame, current.size);
+        await file.write(frame);
         await file.sync();
         current.size += frame.length;
         number += 1;
-        await all([lock.check(), assertWhole(), lock.note({ ...seen, number })]);
+        await all([lock.check(), assertWhole(), lock.note({ ...seen, number, by })]);
       } catch (error) {
         // What the file holds now is not known: after a failed sync, reading it back would tell what the memory holds.
         number += 1;
@@ -158,12 +157,12 @@ export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }
         const write = async (text: string): Promise<void> => {
           running += 1;
           const frame = encodeFrame({ number: running, text });
-          await file.write(frame, size);
+          await file.write(frame);
           size += frame.length;
         };
         const status = await file.status();
         ({ id } = status);
-        await write(headText({ ...head, id, birth: status.birth }));
+        await write(headText({ ...head, id, birth: status.birth, by }));
         let portion: string[] = [];
         let bytes = 0;
         for (const one of placed) {
@@ -193,7 +192,7 @@ export function createJournal({ disk, path, lock, smallest = SMALLEST, ...from }
       number = running;
       current = { file, id, size };
       limit = Math.max(smallest, size * GROWTH);
-      await lock.noteSafely({ epoch: head.epoch, number, life, wall });
+      await lock.noteSafely({ epoch: head.epoch, number, by, life, wall });
       return aside;
     },
 

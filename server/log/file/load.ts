@@ -37,6 +37,8 @@ function judge(bytes: Uint8Array, status: Status, seen: Seen | undefined): Conte
   if (isAnother(content, status)) return 'is a copy, or was put back from one';
   if (!seen) return 'has lost its lock file, which tells whether anything is missing';
   if (content.epoch !== seen.epoch) return 'is not the log that was here last';
+  // An owner that was taken for gone may have put its file over that of its successor just before that one ended.
+  if (content.by < seen.by) return 'is that of an owner that was succeeded';
   // Of a torn frame nobody ever heard. Where more is missing, somebody may have.
   if (content.number < seen.number) return 'lacks something that was acknowledged';
   return content;

@@ -25,6 +25,8 @@ const SIZE = 512;
 /** How far the log was, as its owner knew. */
 export interface Seen {
   readonly epoch: string;
+  /** The number of the lock of the owner that wrote this. */
+  readonly by: number;
   /** The running number of the last frame that is on the disk. */
   readonly number: number;
   /** How long the log had been running, in milliseconds, all runs together. */
@@ -162,7 +164,7 @@ export function takeLock({ disk, path, owner, fateOf }: LockOptions): Lock {
   async function write(change: Partial<Written>): Promise<void> {
     while (writing) await writing.catch(() => {});
     written = { ...written, ...change, beat: written.beat + 1 };
-    writing = file.write(encode(written), 0).finally(() => {
+    writing = file.write(encode(written)).finally(() => {
       writing = undefined;
     });
     await writing;

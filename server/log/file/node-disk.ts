@@ -28,6 +28,8 @@ const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
 const NEW = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+/** A place that is given would make a hole in a file that somebody has cut. */
+const NEW_TO_ADD_TO: number = NEW | constants.O_APPEND;
 
 const openFile = promisify(open);
 const writeAt = promisify(write);
@@ -58,12 +60,14 @@ function statusOf({ size, ino, birthtimeNs, ctimeNs }: RawStatus): Status {
   return { size: Number(size), id: String(ino), birth: String(birthtimeNs), changed: String(ctimeNs) };
 }
 
-function opened(fd: number): OpenFile {
+/** @param from where each write begins; `null`: at the end. */
+function opened(fd: number, from: 0 | null): OpenFile {
   return {
     status: async () => statusOf(await statusOfOpen(fd, { bigint: true })),
-    async write(bytes, at) {
+    async write(bytes) {
       for (let done = 0; done < bytes.length; ) {
-        const { bytesWritten } = await writeAt(fd, bytes, done, bytes.length - done, at + done);
+        const place = from === null ? null : done;
+        const { bytesWritten } = await writeAt(fd, bytes, done, bytes.length - done, place);
         if (bytesWritten === 0) throw new Error('log: the file system takes no more bytes');
         done += bytesWritten;
       }
@@ -131,7 +135,7 @@ export const nodeDisk: Disk = {
       unlinkSync(path);
       throw error;
     }
-    return opened(fd);
+    return opened(fd, 0);
   },
   removeNow(path) {
     try {
@@ -144,7 +148,7 @@ export const nodeDisk: Disk = {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
   },
 
-  create: async (path) => opened(await openFile(path, NEW, FILE_MODE)),
+  create: async (path) => opened(await openFile(path, NEW_TO_ADD_TO, FILE_MODE), null),
   status: async (path) => stat(path, { bigint: true }).then(statusOf, absent),
   list: (folder) => readdir(folder),
   rename: (from, to) => rename(from, to),

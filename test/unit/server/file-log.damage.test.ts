@@ -8,6 +8,8 @@ import type { Seen } from '../../../server/log/file/lock.js';
 import { idsOf, openLog, order, PATH, type TestLog } from '../../kit/file-log.js';
 import { type MortalDisk, mortalDisk } from '../../kit/mortal-disk.js';
 
+const EMPTY = { floor: 0, top: 0, offset: 0 };
+
 interface Left {
   readonly disk: MortalDisk;
   readonly positions: readonly Position[];
@@ -189,12 +191,23 @@ describe('another file than the one that was left', () => {
       epoch: 'e',
       id: status?.id as string,
       birth: status?.birth as string,
-      floor: 0,
-      top: 0,
-      offset: 0,
+      by: 1,
+      ...EMPTY,
     }).replace('1', '2');
     before.disk.put(PATH, encodeFrame({ number: 9, text }));
     expect(why(await reopened(before.disk))).toBe('it is of another version (2)');
+  });
+
+  test('of an owner that was succeeded, whatever its running number', async () => {
+    const before = await left(1);
+    const next = openLog({ disk: before.disk });
+    await next.log.append([order(2)]);
+    const status = await before.disk.status(PATH);
+    const { epoch } = JSON.parse(String(before.disk.bytes(`${PATH}.lock-2`))).seen as Seen;
+    const head = { epoch, id: status?.id as string, birth: status?.birth as string, ...EMPTY };
+    const disk = before.disk.afterKill();
+    disk.put(PATH, encodeFrame({ number: 99, text: headText({ ...head, by: 1 }) }));
+    expect(why(await reopened(disk))).toBe('it is that of an owner that was succeeded');
   });
 
   test('something else entirely, where no log ever was: it is not touched, and the log does not start', async () => {

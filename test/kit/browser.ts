@@ -67,8 +67,8 @@ export async function npmChromium(): Promise<Chromium> {
   };
 }
 
-/** @returns the first Chromium found, or a sentence saying what was looked for. */
-export async function findChromium(): Promise<Chromium | string> {
+/** @returns the Chromium of this machine, or a sentence saying what was looked for. */
+export function findInstalledChromium(): Chromium | string {
   const named = process.env.CHROMIUM_PATH;
   if (named) {
     return isExecutable(named) ? { executablePath: named, env: {} } : `CHROMIUM_PATH: ${named} cannot be executed`;
@@ -77,10 +77,17 @@ export async function findChromium(): Promise<Chromium | string> {
     const executablePath = onPath(name);
     if (executablePath) return { executablePath, env: {} };
   }
+  return 'no Chromium: CHROMIUM_PATH is not set, and none is on the path';
+}
+
+/** @returns the first Chromium found, that of npm included, or a sentence saying what was looked for. */
+export async function findChromium(): Promise<Chromium | string> {
+  const installed = findInstalledChromium();
+  if (typeof installed !== 'string' || process.env.CHROMIUM_PATH) return installed;
   try {
     return await npmChromium();
   } catch (error) {
-    return `no browser: CHROMIUM_PATH is not set, none is on the path, and npm's does not unpack here (${error})`;
+    return `${installed}, and npm's does not unpack here (${error})`;
   }
 }
 

@@ -98,9 +98,9 @@ export function leader({ visit, measured, can }: Browsing): void {
     test('is left, and returned to', async () => {
       const house = await led();
       const { site, leader: first, others } = house;
-      const [replaced] = await Promise.all([house.replaced(HANDOVER), leave(first, site.elsewhere)]);
+      const left = [house.replaced(HANDOVER), leave(first, site.elsewhere), site.change()] as const;
+      const [replaced, , value] = await Promise.all(left);
       measured('replaced after it was left', replaced);
-      const value = await site.change();
       await areFresh(house, others, value);
       await first.show();
       await goBack(first);
@@ -116,9 +116,8 @@ export function leader({ visit, measured, can }: Browsing): void {
       const house = await led();
       const { site, leader: first, others } = house;
       // The last one opened is in front.
-      const [frozen] = await Promise.all([house.replaced(SILENCE), first.freeze?.(true)]);
+      const [frozen, , value] = await Promise.all([house.replaced(HANDOVER), first.freeze?.(true), site.change()]);
       measured('replaced after it was frozen', frozen);
-      const value = await site.change();
       await areFresh(house, others, value);
       await first.freeze?.(false);
       await areFresh(house, [first], value);

@@ -1,6 +1,6 @@
 /** The browsers of a test file: one is started for all of its tests, and what is missing skips them by name. */
 import { afterAll, beforeAll, beforeEach } from 'vitest';
-import { findChromium } from '../browser.js';
+import { findInstalledChromium } from '../browser.js';
 import type { Engine, EngineName } from './engine.js';
 import { findFirefox, findWebKit } from './find.js';
 import { launchChromiumTabs, launchFirefox } from './puppeteer.js';
@@ -9,7 +9,8 @@ import { launchWebKit } from './webkit.js';
 /** Starts a browser; where there is none, a sentence says what was looked for. */
 export async function launchEngine(name: EngineName): Promise<Engine | string> {
   if (name === 'Chromium') {
-    const found = await findChromium();
+    // Not npm's, which has no window: all of its tabs can be seen at once.
+    const found = findInstalledChromium();
     return typeof found === 'string' ? found : launchChromiumTabs(found);
   }
   if (name === 'Firefox') {

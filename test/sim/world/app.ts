@@ -18,6 +18,8 @@ export interface Note extends ObjectPlan {
   accepted: boolean | undefined;
   /** Where it stands in the log: the last place, if it was appended twice. */
   position: Position | undefined;
+  /** How often it stands in the log: an answer that was lost makes the node append it again. */
+  copies: number;
   /** The node to which it was told ended before the log had it. */
   lost: boolean;
 }
@@ -73,6 +75,7 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
         except,
         accepted: undefined,
         position: undefined,
+        copies: 0,
         lost: false,
       };
       notes.push(note);
@@ -83,6 +86,7 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
         const note = notes[entry.notification.detail as number];
         if (!note) return;
         note.position = position;
+        note.copies += 1;
         places.set(position, note);
       }
     },

@@ -81,6 +81,8 @@ export interface Network {
   fetch(client: Client, input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Looks at everything that a node writes to a page. */
   watch: ((connection: Connection, json: string) => void) | undefined;
+  /** Told of every request. */
+  asked: ((client: Client, route: string) => void) | undefined;
   /** What a node may write before its page has read, in bytes. */
   capacity: number;
 }
@@ -100,7 +102,7 @@ const FOREIGN = {
 } as const;
 
 export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Network {
-  const network: Network = { fetch, watch: undefined, capacity: 16_384 };
+  const network: Network = { fetch, watch: undefined, asked: undefined, capacity: 16_384 };
 
   function choose(client: Client): Upstream | undefined {
     const listed = upstreams.filter((each) => each.listed);
@@ -111,6 +113,7 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
     const url = String(input);
     const route = /\/(config|auth|stream)(?:\?|$)/.exec(url)?.[1] ?? 'other';
     client.requests[route] = (client.requests[route] ?? 0) + 1;
+    network.asked?.(client, route);
     return new Promise((resolve, reject) => exchange(client, route, url, init, resolve, reject));
   }
 

@@ -8,11 +8,18 @@ import type { Refresh } from '../../../widget/client/index.js';
 import type { Setup } from '../history/types.js';
 import type { Clock } from '../kernel/clock.js';
 import { type App, channelOfPlan, type Note } from './app.js';
-import type { Connection } from './network.js';
+import type { Client, Connection } from './network.js';
 import type { Mounted, Page, Row } from './page.js';
 
 /** How often the mechanisms ran. */
 export type Mechanism = 'replay' | 'resync' | 'handOver' | 'revoke' | 'fallback' | 'stepDown';
+
+/** A page that asks more often than this is in a loop: the first waits of the back-off are short, for each of the routes. */
+const PERIOD = 10_000;
+const MOST_REQUESTS = 60;
+/** The scheduler's window, and what lies too far apart for one burst, in milliseconds. */
+const WINDOW = 100;
+const APART = 400;
 
 export class Violation extends Error {
   /** Which part of the oracle it breaks. */
@@ -31,6 +38,10 @@ export interface Oracle {
   /** Everything that a provider carries to a page. */
   carried(user: string | undefined, json: string): void;
   ran(row: Row, refresh: Refresh): void;
+  /** A page asks for something. */
+  asked(client: Client): void;
+  /** In the end: whether more has happened than had a cause. */
+  checkCauses(pages: readonly Page[]): void;
   /** What is still old, as text; nothing: all is well. */
   stale(pages: readonly Page[]): string | undefined;
   /** The first violation that was seen on the way. */
@@ -38,13 +49,18 @@ export interface Oracle {
   violate(part: Violation['part'], message: string): void;
 }
 
-/** Whether the page of a user must refresh a row for a note. */
-function concerns(note: Note, { plan }: Mounted, actions: readonly string[], user: string | undefined): boolean {
+/** Whether a note is about what a row listens to, whoever hears it. */
+function isAbout(note: Note, { plan }: Mounted, actions: readonly string[]): boolean {
   if (note.entity !== plan.entity) return false;
   if (note.id !== undefined && plan.id !== undefined && note.id !== plan.id) return false;
+  return actions.includes('*') || actions.includes(note.action);
+}
+
+/** Whether the page of a user must refresh a row for a note. */
+function concerns(note: Note, listener: Mounted, actions: readonly string[], user: string | undefined): boolean {
   if (note.to !== undefined && note.to !== user) return false;
   if (note.except !== undefined && note.except === user) return false;
-  return actions.includes('*') || actions.includes(note.action);
+  return isAbout(note, listener, actions);
 }
 
 /** Whether listeners are owed a note: the log had it, or the node that was told of it still lives. */
@@ -85,6 +101,46 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
       const any = [entity, ...OBJECTS.filter((channel) => objectOf(channel)?.entity === entity)];
       if (!any.some(may)) violate('b', `${what}, of which it may see nothing`);
     }
+  }
+
+  const busy = new Map<Client, { period: number; count: number }>();
+
+  /** No run without a notification of its own, and in a calm history no more than the window allows. */
+  function checkRow(page: Page, listener: Mounted, row: Row, calm: boolean): void {
+    const what = `tab ${page.index} ran ${channelOfPlan(listener.plan)} ${row.actions.join()}`;
+    // Whoever it was addressed to: the user may be another one by now, and a merge forgets whom it excepted.
+    let copies = 0;
+    for (const note of app.notes) if (isAbout(note, listener, row.actions)) copies += note.copies;
+    if (row.merged > copies && !setup.provider)
+      violate('c', `${what} for ${row.merged} notifications, but there were ${copies}`);
+    if (!calm) return;
+    const news = app.notes.filter((note) => concerns(note, listener, row.actions, page.user()));
+    const { notification, load } = row.runs;
+    let allowed = 0;
+    for (let n = 0; n < news.length; ) {
+      const first = news[n] as Note;
+      let last = first;
+      let count = 0;
+      for (; n < news.length && (news[n] as Note).at - last.at < APART; n++) {
+        last = news[n] as Note;
+        count += 1;
+      }
+      // One at once, one at the end of each window, and the one that trails.
+      allowed += Math.min(count, 2 + Math.ceil((last.at - first.at) / WINDOW));
+    }
+    if (notification > allowed) violate('c', `${what} ${notification} times, but ${allowed} were enough`);
+    const loading = news.some(({ at }) => at >= row.loadedAt - 1_000 && at < row.loadedAt + 2_000);
+    if (load > (loading ? 1 : 0)) violate('c', `${what} ${load} times for changes during its load`);
+  }
+
+  /** Without a fault every request has a reason: one question each at the start, and one for each renewal. */
+  function checkRequests(page: Page): void {
+    const { config = 0, auth = 0, stream = 0 } = page.requests;
+    const renewals = Math.ceil(clock.now() / (0.6 * setup.grantLife));
+    // Who joins the leader makes it open another stream, for all.
+    const tabs = setup.sharing ? setup.tabs.length : 1;
+    if (config > 1 || auth > 1 + renewals || stream > tabs * (1 + renewals))
+      violate('c', `tab ${page.index} asks too much: ${JSON.stringify(page.requests)}`);
   }
 
   return {
@@ -133,6 +189,24 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
           )
             violate('b', `tab ${page.index} (${user}) runs ${channel} for ${notification.position}`);
         }
+      }
+    },
+    asked(client) {
+      const period = Math.floor(clock.now() / PERIOD);
+      const asked = busy.get(client);
+      if (asked?.period !== period) {
+        busy.set(client, { period, count: 1 });
+        return;
+      }
+      asked.count += 1;
+      if (asked.count > MOST_REQUESTS)
+        violate('c', `${client.owner.name} sends more than ${MOST_REQUESTS} requests within ${PERIOD} ms`);
+    },
+    checkCauses(pages) {
+      for (const page of pages) {
+        for (const listener of page.listeners)
+          for (const row of listener.rows) checkRow(page, listener, row, causes.calm);
+        if (causes.calm) checkRequests(page);
       }
     },
     stale(pages) {

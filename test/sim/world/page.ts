@@ -112,7 +112,7 @@ export function createPage(
   };
 
   /** A read of the application's data, begun now. */
-  function refetch(row: Row): Promise<void> {
+  function refetch(row: Row, refresh: Refresh): Promise<void> {
     return new Promise((resolve, reject) => {
       const fail = (ms: number): void => void clock.after(owner, ms, () => reject(new Error('the refetch failed')));
       if (!clock.effect(owner)) return;
@@ -125,6 +125,7 @@ export function createPage(
         clock.after(owner, way(), () => {
           if (spoiled) return reject(new Error('the refetch failed'));
           row.shown = read;
+          row.merged += refresh.merged;
           resolve();
         });
       });
@@ -209,7 +210,7 @@ export function createPage(
           on,
           run: (refresh: Refresh) => {
             ran(row, refresh);
-            return refetch(row);
+            return refetch(row, refresh);
           },
         };
       }),

@@ -32,6 +32,8 @@ export interface Outcome {
 const LOOK = 1_000;
 /** How long everything is watched on after that: a late second run would come within the window and the longest wait. */
 const AFTER = 2_500;
+/** Entries of a compacted history: nine channels and a handful of users' own ones, with two actions of each object. */
+const MOST_KEPT = 150;
 /** A history without faults is watched for so long after its last action, in milliseconds. */
 const CALM = 20_000;
 
@@ -91,6 +93,7 @@ export function simulate(history: History, telling = false): Outcome {
   network.capacity = setup.capacity;
   const provider = setup.provider ? createProvider(clock, clock.owner('provider')) : undefined;
   const oracle = createOracle(clock, app, setup, { resync: mayResync(history), calm: history.kind === 'calm' });
+  network.asked = oracle.asked;
   network.watch = (connection, json) => {
     if (telling) tell(`  > tab ${connection.client.owner.name.slice(4)} ${connection.user}: ${json}`);
     oracle.heard(connection, json);
@@ -228,12 +231,25 @@ export function simulate(history: History, telling = false): Outcome {
       }
     }
     if (stale !== undefined) oracle.violate('a', stale);
+    oracle.checkCauses(pages);
+    checkSizes();
     if (!oracle.violation) finish();
     failed = oracle.violation;
   } catch (error) {
     failed = error instanceof Violation ? error : new Violation('crash', String((error as Error).stack ?? error));
   } finally {
     setClock(undefined);
+  }
+
+  /** What a node holds depends on what there is, not on what has happened. */
+  function checkSizes(): void {
+    for (const node of nodes) {
+      if (node.owner.dead || !node.notifier || node.closing) continue;
+      const { connections, history: kept } = clock.as(node.owner, () => node.notifier?.metrics()) ?? {};
+      if ((connections ?? 0) > node.connections.size)
+        oracle.violate('d', `${node.owner.name} holds ${connections} connections of ${node.connections.size}`);
+      if ((kept ?? 0) > MOST_KEPT) oracle.violate('d', `${node.owner.name} keeps ${kept} entries`);
+    }
   }
 
   /** Everything is closed, and nothing must be left. */

@@ -62,6 +62,9 @@ export function application(
       },
     });
     const ended = once(child, 'exit');
+    const abandoned = (): void => void child.kill('SIGKILL');
+    process.once('exit', abandoned);
+    child.once('exit', () => process.off('exit', abandoned));
     const listening = new Promise<number>((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`the server did not start\n${printed}`)), START_MS);
       const read = (chunk: Buffer): void => {

@@ -1,6 +1,7 @@
 /** The faults of the chaos run: each strikes, lasts a while and is over when its promise resolves. */
 import { setTimeout as wait } from 'node:timers/promises';
-import { CANNED, type Direction, type Faults } from '../kit/fault-proxy.js';
+import { CANNED } from '../kit/canned.js';
+import type { Direction, Faults } from '../kit/fault-proxy.js';
 import type { Application } from './application.js';
 import type { Browsers, Tab } from './browsers.js';
 import type { Front, Fronts } from './fronts.js';

@@ -1,7 +1,8 @@
 /** The fault proxy itself: each fault does what it says, and nothing else, before anything is proved with it. */
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { CANNED, type FaultProxy, type FaultProxyOptions, faultProxy } from '../kit/fault-proxy.js';
+import { CANNED } from '../kit/canned.js';
+import { type FaultProxy, type FaultProxyOptions, faultProxy } from '../kit/fault-proxy.js';
 
 const WAIT = { timeout: 5_000, interval: 5 };
 /** For what must not come: longer than anything takes on this machine, short beside the test's own limit. */

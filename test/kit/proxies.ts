@@ -88,9 +88,12 @@ async function run(path: string, args: readonly string[], folder: string, port: 
   child.stdout.on('data', read);
   child.stderr.on('data', read);
   const exited = once(child, 'exit');
+  const abandoned = (): void => void child.kill('SIGTERM');
+  process.once('exit', abandoned);
   const stop = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
     await exited;
+    process.off('exit', abandoned);
     rmSync(folder, { recursive: true, force: true });
   };
   try {

@@ -3,7 +3,8 @@
  * it is retried, shown in the status, and never final; what changed meanwhile is shown afterwards.
  */
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { CANNED, type FaultProxy, type Faults, faultProxy } from '../kit/fault-proxy.js';
+import { CANNED } from '../kit/canned.js';
+import { type FaultProxy, type Faults, faultProxy } from '../kit/fault-proxy.js';
 import { connected, type Desk, follows, hurried, SOON, startDesk, type Watcher, watch } from './desk.js';
 
 async function behindFaults(heartbeat = 15_000): Promise<{ desk: Desk; proxy: FaultProxy }> {

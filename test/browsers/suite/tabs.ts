@@ -47,6 +47,20 @@ export function tabs({ visit, measured }: Browsing): void {
       expect(site.requests('/stream')).toBe(asked);
     });
 
+    test('a following tab whose process stood still', async () => {
+      const visited = await visit();
+      const { site, open } = visited;
+      const leading = await open('a');
+      const following = await open('b');
+      await oneConnection(site);
+      const pid = await following.process();
+      process.kill(pid, 'SIGSTOP');
+      const value = await site.change('packed').finally(() => process.kill(pid, 'SIGCONT'));
+      await isFresh(visited, following, value);
+      await isFresh(visited, leading, value);
+      await isFresh(visited, following, await site.change('shipped'));
+    });
+
     test('two users stay apart, and a tab whose user changed joins the other', async () => {
       const { site, open } = await visit();
       const ann = await open('a', { user: 'ann' });

@@ -249,7 +249,7 @@ function setupOf(random: Random, kind: History['kind']): Setup {
     sharing: random.chance(0.5),
     grantLife,
     retention: Math.max(grantLife, random.pick([60_000, 420_000, 420_000, 420_000])),
-    capacity: random.pick([600, 4_000, 16_384, 16_384]),
+    capacity: kind === 'calm' ? 16_384 : random.pick([600, 4_000, 16_384, 16_384]),
     access: random.pick([0, 0, 20, 400]),
     users: ['ann', 'bob'],
     rights,

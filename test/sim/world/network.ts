@@ -398,6 +398,12 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
         raw: { user },
       };
       void handle(request).then((answer) => {
+        if (serverOver && answer && 'stream' in answer) {
+          // Gone before it was answered: the route learns it from its sink, as with every framework.
+          answer.stream(sink);
+          events?.closed();
+          return;
+        }
         if (serverOver || !clock.effect(to.owner)) return;
         if (!answer) return foreign('error');
         if (!('stream' in answer)) {
@@ -452,6 +458,7 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
   ): void {
     const gone: (() => void)[] = [];
     let events: { closed(): void } | undefined;
+    let over = false;
     const { body } = init;
     const split = url.indexOf('?');
     clock.after(to.owner, arrives, () => {
@@ -466,11 +473,20 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
           raw: { user },
         })
         .then((answer) => {
-          if (answer && 'stream' in answer)
-            answer.stream({ write: () => true, watch: (given) => (events = given), end() {}, destroy() {} });
+          if (!answer || !('stream' in answer)) return;
+          answer.stream({
+            write: () => true,
+            watch(given) {
+              events = given;
+            },
+            end: () => events?.closed(),
+            destroy: () => events?.closed(),
+          });
+          if (over) events?.closed();
         });
     });
     clock.after(to.owner, arrives + client.owner.random.int(5, 400), () => {
+      over = true;
       for (const run of gone) run();
       events?.closed();
     });

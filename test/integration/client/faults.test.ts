@@ -3,7 +3,8 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import { createListenClient, type ListenClient, type ListenClientOptions, type Refresh } from 'notify-listen/client';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { CANNED, faultProxy } from '../../kit/fault-proxy.js';
+import { CANNED } from '../../kit/canned.js';
+import { faultProxy } from '../../kit/fault-proxy.js';
 import { pacedWorld } from '../../kit/paced.js';
 import { serve, type TestServer } from '../../kit/server.js';
 

@@ -20,6 +20,8 @@ export interface Engine {
   readonly append: (entries: readonly LogEntry[]) => Later<readonly Position[]>;
   readonly follow: (sink: TailSink) => Follower;
   readonly claim: (name: string, ttlMs: number) => Later<EngineClaim | undefined>;
+  /** Resolves when what is retained may be told. Without it, it may be at once. */
+  readonly ready?: () => Promise<void>;
   /** Rejects when what this process appends is not all that there is. Without it, it always is. */
   readonly check?: () => Promise<void>;
 }
@@ -50,6 +52,10 @@ export function createHandle(engine: Engine, { name, capabilities, close }: Hand
 
     async tail(sink): Promise<Tail> {
       assertOpen();
+      if (engine.ready) {
+        await engine.ready();
+        assertOpen();
+      }
       const follower = engine.follow(sink);
       followers.add(follower);
       await follower.loaded;

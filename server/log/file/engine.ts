@@ -6,6 +6,7 @@
 import { dirname, resolve } from 'node:path';
 import type { LogEntry, LogWindow, TailSink } from '../../../adapters/contract.js';
 import { makePosition, type Position } from '../../../adapters/position.js';
+import { inTime } from '../../in-time.js';
 import type { LogLine } from '../../types.js';
 import { createFollowers, type Follower } from '../followers.js';
 import type { EngineClaim } from '../handle.js';
@@ -17,6 +18,9 @@ import { type Found, loadNow } from './load.js';
 import { BEAT, type Lock, takeLock } from './lock.js';
 import { fateOf, type Owner, thisProcess } from './owner.js';
 import { createWriter } from './writer.js';
+
+/** How long the disk may take to bring out what waits at the end, in milliseconds. */
+const CLOSE_PATIENCE = 2_000;
 
 export interface FileEngineOptions {
   readonly path: string;
@@ -43,6 +47,7 @@ export interface FileEngine {
   readonly append: (entries: readonly LogEntry[]) => Promise<readonly Position[]>;
   readonly follow: (sink: TailSink) => Follower;
   readonly claim: (name: string, ttlMs: number) => Promise<EngineClaim | undefined>;
+  readonly ready: () => Promise<void>;
   readonly check: () => Promise<void>;
   /** Brings what waits to the disk, and lets the next process have the file. */
   readonly close: () => Promise<void>;
@@ -116,12 +121,16 @@ export function openFileEngine(options: FileEngineOptions): FileEngine {
         },
       };
     },
+    ready: () => writer.ready,
     check: writer.check,
     close() {
       closing ??= (async () => {
         stop();
-        await writer.close();
-        await lock.release(wholeLife(), wall());
+        const end = writer.close().then(() => lock.release(wholeLife(), wall()));
+        // A disk that hangs must not hold up the end of the process, which frees the file.
+        await inTime(end, CLOSE_PATIENCE, 'close of the log in the file').catch((error) =>
+          logger({ level: 'error', message: 'the log in the file could not be closed', path, error }),
+        );
       })();
       return closing;
     },

@@ -38,6 +38,8 @@ export interface WriterOptions {
 }
 
 export interface Writer {
+  /** Resolves when what was loaded is on the disk for certain: what was found may have been in the kernel's memory only. */
+  readonly ready: Promise<void>;
   /** Resolves when the entries are on the disk and were given to the followers. */
   append(entries: readonly LogEntry[]): Promise<readonly Position[]>;
   /** Resolves when what is known of this lease is on the disk. */
@@ -69,6 +71,13 @@ export function createWriter(options: WriterOptions): Writer {
   let working: Promise<void> | undefined;
   let over = false;
   let closed = false;
+  let isReady: () => void = () => {};
+  let isNever: (error: unknown) => void = () => {};
+  const ready = new Promise<void>((resolve, reject) => {
+    isReady = resolve;
+    isNever = reject;
+  });
+  ready.catch(() => {}); // nobody need ask
 
   const tell = (level: LogLine['level'], message: string, more: object = {}): void =>
     logger({ level, message, path, ...more });
@@ -87,6 +96,7 @@ export function createWriter(options: WriterOptions): Writer {
     over = true;
     tell('error', 'the log in the file belongs to another process now', { error });
     refuse(waiting.splice(0), error);
+    isNever(error);
     followers.fail(error);
   }
 
@@ -144,6 +154,7 @@ export function createWriter(options: WriterOptions): Writer {
       await replace();
       if (fault?.error) tell('info', 'the log in the file is written again');
       fault = undefined;
+      isReady();
       return true;
     } catch (error) {
       if (journal.ready && !fault && !lock.lost) {
@@ -198,6 +209,7 @@ export function createWriter(options: WriterOptions): Writer {
   }
 
   return {
+    ready,
     async append(entries) {
       if (entries.length === 0) return [];
       // Now, so that what the caller does to them later changes nothing, and what is no entry harms no other append.
@@ -221,6 +233,7 @@ export function createWriter(options: WriterOptions): Writer {
     wake,
     async close() {
       closed = true;
+      isNever(new Error('log: the file log is closed'));
       while (working) await working;
       refuse(waiting.splice(0), new Error('log: the file log is closed'));
       await journal.close();

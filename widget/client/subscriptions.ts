@@ -89,7 +89,8 @@ export function readFrom({ position, listeners }: Subscription): Position | null
 /** Takes a notification that the carrying link covers; `false` when it was seen before. */
 export function see(cursor: Cursor, form: WireNotification, link?: Link): boolean {
   const { position } = form;
-  if (!isNews(position, cursor.seen)) return false;
+  // Where tabs share a connection, it is read from further back than this one's position for the sake of another.
+  if (!isNews(position, cursor.seen) || !isNews(position, cursor.position)) return false;
   // Without an order, the newest says nothing of those before it.
   if (link?.sees) return link.sees(cursor, form);
   cursor.seen = position;

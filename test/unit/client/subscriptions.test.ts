@@ -40,6 +40,21 @@ describe('who hears of what', () => {
     expect(bench.server.streams).toHaveLength(1);
   });
 
+  test('what is not after the position of a channel is no news, also where nobody has heard of it', async () => {
+    const bench = createBench();
+    const [seen, list] = [bench.recorder(), bench.recorder()];
+    await listen(bench, order, { updated: seen });
+    await listen(bench, orders, { updated: list });
+    const stream = bench.server.streams.at(-1);
+    stream?.notify({ id: '42', position: 'e1:10' });
+    stream?.notify({ id: '42', position: 'e1:9' });
+    await bench.world.advance(1_000);
+    expect([...seen.runs, ...list.runs]).toEqual([]);
+    stream?.notify({ id: '42', position: 'e1:11' });
+    await bench.world.advance(1_000);
+    expect([seen.runs, list.runs]).toMatchObject([[{ merged: 1 }], [{ merged: 1 }]]);
+  });
+
   test('listen, close, listen in one tick (StrictMode): one question, one stream', async () => {
     const bench = createBench();
     bench.client.listen(order, { updated: bench.recorder() }).close();

@@ -138,6 +138,24 @@ test('a flipped byte anywhere leads to no wrong entry: the epoch is a new one', 
   }
 });
 
+test('damage before the end is found even where the note of it was lost with the power', async () => {
+  const disk = mortalDisk();
+  const { log } = openLog({ disk });
+  await log.append([order(1)]);
+  const known = Buffer.from(disk.bytes(`${PATH}.lock-1`) as Buffer);
+  const from = disk.bytes(PATH)?.length as number;
+  await log.append([order(2)]);
+  const to = disk.bytes(PATH)?.length as number;
+  await log.append([order(3)]);
+  for (let at = from; at < to; at += 1) {
+    const next = disk.afterKill();
+    const flipped = Buffer.from(disk.bytes(PATH) as Buffer);
+    flipped[at] = (flipped[at] as number) ^ (1 << (at % 8));
+    next.put(`${PATH}.lock-1`, known);
+    expect(judged(next, flipped).why).toBe('is damaged');
+  }
+});
+
 describe('another file than the one that was left', () => {
   test('is missing, or empty', async () => {
     const before = await left(2);

@@ -275,7 +275,9 @@ describe('at the door', () => {
     const other = await house();
     await pair();
     proxy.target(other.proxy.port);
-    await fetch(proxy.url, { signal: AbortSignal.timeout(QUIET_MS) }).catch(() => {});
-    expect(other.served).toHaveLength(1);
+    const asking = new AbortController();
+    fetch(proxy.url, { signal: asking.signal }).catch(() => {});
+    await vi.waitFor(() => expect(other.served).toHaveLength(1), WAIT);
+    asking.abort();
   });
 });

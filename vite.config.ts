@@ -103,6 +103,8 @@ const config: ViteUserConfig = defineConfig({
       project('integration', 'integration/**/', together),
       project('react', 'react/**/', react, [testingLibrary]),
       project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
+      // Its own processes have all cores.
+      project('sim', 'sim/**/', { ...alone(5), testTimeout: 300_000 }),
       project('package', '', alone(1)),
       project('e2e', 'e2e/**/', alone(2)),
       // They mostly wait: for a provider to be given up or trusted again, for a proxy's time-out.

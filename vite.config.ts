@@ -94,7 +94,7 @@ const config: ViteUserConfig = defineConfig({
     maxWorkers: Math.max(2, availableParallelism() - 1),
     // Only what hangs takes so long: processes and browsers are started in hooks. How soon something must happen is for a
     // test to say where that is its subject.
-    testTimeout: 60_000,
+    testTimeout: 120_000,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 20_000 } },
     projects: [

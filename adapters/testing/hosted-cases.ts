@@ -150,7 +150,7 @@ export function hostedCases(via: string): readonly Case[] {
         const all = provider.hold(objects.length + 1);
         await house.notify('first', objects);
         await house.notify('second', { entity: 'Order', id: 0 });
-        await inTime(all, 'the messages');
+        await inTime(all, 'the messages', page.patience);
         provider.release();
         await quiet(page);
         const received = (): number[] => watched.map((each) => each.received());
@@ -158,7 +158,7 @@ export function hostedCases(via: string): readonly Case[] {
         // So late that a read has brought it by then.
         const late = provider.hold(1);
         await house.notify('third', { entity: 'Order', id: 1 });
-        await inTime(late, 'the message');
+        await inTime(late, 'the message', page.patience);
         page.pass(CHECKED);
         await page.until(() => received()[1] === 2, 'the read to bring what is late');
         provider.release();
@@ -205,7 +205,8 @@ export function hostedCases(via: string): readonly Case[] {
         const position = await house.position();
         const objects = range(MANY).map((id) => ({ entity: 'Order', id }));
         const watched = objects.map((object) => page.listen(object, { position }));
-        await inTime(Promise.all(watched.map(({ listening }) => listening.ready)), 'all of them to be ready');
+        const ready = Promise.all(watched.map(({ listening }) => listening.ready));
+        await inTime(ready, 'all of them to be ready', page.patience);
         await page.until(() => page.client.status().via === via, `via ${via}`);
         // Some of them, the first and the last included: a provider may take no more than fifty messages a second.
         const some = objects.filter(({ id }) => id % 25 === 0 || id === MANY - 1);

@@ -24,7 +24,10 @@ type Mutant = readonly [name: string, expected: string, sentence: string, broken
 
 type Update = ReturnType<ProviderClientAdapter['connect']>['update'];
 
-function brokenHouse(broken: Break): (...given: Parameters<ReturnType<typeof serverHouse>>) => Promise<AdapterHouse> {
+function brokenHouse(
+  broken: Break,
+  patience: number,
+): (...given: Parameters<ReturnType<typeof serverHouse>>) => Promise<AdapterHouse> {
   const make = serverHouse(async () => {
     const key = 'the key of the account';
     const broker = await startBroker(key);
@@ -51,7 +54,7 @@ function brokenHouse(broken: Break): (...given: Parameters<ReturnType<typeof ser
         lose: () => broker.admitLoss(),
       },
       close: () => broker.close(),
-      patience: PATIENCE,
+      patience,
     };
   });
   return async (ask) => {
@@ -64,8 +67,11 @@ function brokenHouse(broken: Break): (...given: Parameters<ReturnType<typeof ser
   };
 }
 
-/** Enough for what works, also on a busy machine; each case that fails waits as long, in milliseconds. */
-const PATIENCE = 3_000;
+/**
+ * Each case that fails waits as long, in milliseconds. On a busy machine the least may be too little for what works, so
+ * that the case fails too early, with another sentence: then it is tried again with more.
+ */
+const PATIENCES = [2_000, 6_000, 20_000];
 
 const mutants: readonly Mutant[] = [
   [
@@ -255,10 +261,15 @@ describe.each([
   ['a house that', houses],
 ] as const)('%s', (_what, broken) => {
   test.concurrent.each(broken)('%s fails at "%s"', async (_name, expected, sentence, make) => {
-    const house = brokenHouse(make());
-    const cases = adapterContract(house, { hosted: 'example', nodes: true, patience: PATIENCE, rounds: 3 });
-    const named = cases.filter(({ name }) => name.includes(expected));
-    expect(named.length).toBe(1);
-    await expect(named[0]?.run()).rejects.toThrow(sentence);
+    let told = '';
+    for (const patience of PATIENCES) {
+      const house = brokenHouse(make(), patience);
+      const cases = adapterContract(house, { hosted: 'example', nodes: true, patience, rounds: 3 });
+      const named = cases.filter(({ name }) => name.includes(expected));
+      expect(named.length).toBe(1);
+      told = await (named[0] as (typeof cases)[number]).run().then(() => 'nothing failed', String);
+      if (told.includes(sentence)) return;
+    }
+    expect(told).toContain(sentence);
   });
 });

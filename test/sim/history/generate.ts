@@ -1,4 +1,4 @@
-/** From a seed to a history: who is there, what they listen to, what is notified, and what goes wrong. */
+/** From a seed to a history: who is there, what they listen to, what is notified, and what goes wrong. Long: one table of faults. */
 import { createRandom, mix, type Random } from '../kernel/random.js';
 import { MEANINGS } from './faults.js';
 import type { Action, ActionKind, History, ListenerPlan, ObjectPlan, Setup, TabPlan } from './types.js';

@@ -1,4 +1,4 @@
-/** What each action of a history does to the world. */
+/** What each action of a history does to the world. Long: one case for each of them, to be read side by side. */
 import type { Action } from '../history/types.js';
 import { channelOfPlan } from './app.js';
 import type { Node } from './node.js';

@@ -1,6 +1,8 @@
 /**
  * The network between pages and nodes: every page has a line, a balancer chooses the node, bytes travel in order on each
  * connection and arrive in pieces. What can happen to a line is in `Line`; what can happen to one connection are its cuts.
+ *
+ * Long, because a request and its answer are one state machine, whose two ends must agree at every moment.
  */
 
 import type { StreamSink } from '../../../adapters/streams.js';

@@ -8,6 +8,7 @@ import { createRandom } from '../kernel/random.js';
 import { type Act, perform } from './act.js';
 import { createApp } from './app.js';
 import { createEngine, type Engine } from './engine.js';
+import { checkSizes, closeAll } from './left.js';
 import { memoryLogOf } from './memory.js';
 import { createNetwork } from './network.js';
 import { killNode, type Node, startNode } from './node.js';
@@ -32,8 +33,6 @@ export interface Outcome {
 const LOOK = 1_000;
 /** How long everything is watched on after that: a late second run would come within the window and the longest wait. */
 const AFTER = 2_500;
-/** Entries of a compacted history: nine channels and a handful of users' own ones, with two actions of each object. */
-const MOST_KEPT = 150;
 /** A history without faults is watched for so long after its last action, in milliseconds. */
 const CALM = 20_000;
 
@@ -232,64 +231,13 @@ export function simulate(history: History, telling = false): Outcome {
     }
     if (stale !== undefined) oracle.violate('a', stale);
     oracle.checkCauses(pages);
-    checkSizes();
-    if (!oracle.violation) finish();
+    checkSizes(stage);
+    if (!oracle.violation) closeAll(stage, everyPage);
     failed = oracle.violation;
   } catch (error) {
     failed = error instanceof Violation ? error : new Violation('crash', String((error as Error).stack ?? error));
   } finally {
     setClock(undefined);
-  }
-
-  /** What a node holds depends on what there is, not on what has happened. */
-  function checkSizes(): void {
-    for (const node of nodes) {
-      if (node.owner.dead || !node.notifier || node.closing) continue;
-      const { connections, history: kept } = clock.as(node.owner, () => node.notifier?.metrics()) ?? {};
-      if ((connections ?? 0) > node.connections.size)
-        oracle.violate('d', `${node.owner.name} holds ${connections} connections of ${node.connections.size}`);
-      if ((kept ?? 0) > MOST_KEPT) oracle.violate('d', `${node.owner.name} keeps ${kept} entries`);
-    }
-  }
-
-  /** Everything is closed, and nothing must be left. */
-  function finish(): void {
-    for (const page of pages) {
-      if (page.alive) clock.after(page.owner, 0, () => page.close());
-    }
-    clock.run(clock.now() + 1_000);
-    for (const page of everyPage) {
-      if (page.owner.dead) continue;
-      if (page.watchers() > 0) oracle.violate('d', `tab ${page.index} still watches its page`);
-      if (page.connections.size > 0)
-        oracle.violate('d', `tab ${page.index} still has ${page.connections.size} connections`);
-    }
-    clock.run(clock.now() + 15_000);
-    for (const page of everyPage) {
-      if (!page.owner.dead && page.owner.pending > 0)
-        oracle.violate('d', `tab ${page.index} still has ${page.owner.pending} timers`);
-    }
-    for (const node of nodes) {
-      if (node.owner.dead) continue;
-      const metrics = clock.as(node.owner, () => node.notifier?.metrics());
-      if (metrics && metrics.waiting > 0)
-        oracle.violate('d', `${node.owner.name} still has ${metrics.waiting} entries to append`);
-      clock.after(node.owner, 0, () => {
-        void node.notifier?.close({ within: 0 });
-      });
-    }
-    clock.run(clock.now() + 70_000);
-    for (const node of nodes) {
-      if (node.owner.dead) continue;
-      const metrics = clock.as(node.owner, () => node.notifier?.metrics());
-      if (metrics && metrics.connections > 0)
-        oracle.violate('d', `${node.owner.name} still has ${metrics.connections} connections`);
-      if (node.owner.pending > 0) oracle.violate('d', `${node.owner.name} still has ${node.owner.pending} timers`);
-    }
-    for (const { tabs } of browsers)
-      if (tabs && tabs.size() > 0) oracle.violate('d', `a browser still has ${tabs.size()} locks and channels`);
-    if (provider && provider.lines() > 0) oracle.violate('d', `the provider still has ${provider.lines()} connections`);
-    if (engine.tails() > 0) oracle.violate('d', `the engine still has ${engine.tails()} tails`);
   }
 
   return {

@@ -156,6 +156,14 @@ test('damage before the end is found even where the note of it was lost with the
   }
 });
 
+test('a frame that was taken out of the middle is missed', async () => {
+  const { disk, lengths } = await left(4);
+  const whole = disk.bytes(PATH) as Buffer;
+  const [, from, to] = lengths;
+  const without = Buffer.concat([whole.subarray(0, from), whole.subarray(to)]);
+  expect(judged(disk, without).why).toBe('is damaged');
+});
+
 describe('another file than the one that was left', () => {
   test('is missing, or empty', async () => {
     const before = await left(2);

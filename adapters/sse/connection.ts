@@ -81,6 +81,26 @@ export interface Connection extends Stream, Visitor {
   onLeave: (() => void) | undefined;
 }
 
+/** One that has been told nothing, and covers nothing. */
+export function newConnection(sink: StreamSink, visitor: Visitor, serial: number): Connection {
+  return {
+    sink,
+    ...visitor,
+    covered: new Map(),
+    until: Number.POSITIVE_INFINITY,
+    leaving: false,
+    serial,
+    batch: undefined,
+    ready: false,
+    blockedSince: undefined,
+    control: [],
+    backlog: new Map(),
+    overflowed: false,
+    closed: false,
+    onLeave: undefined,
+  };
+}
+
 /** Whether the connection gets the entry in full, reduced, or (`undefined`) not at all. */
 export function renderingFor(
   connection: Connection,

@@ -1,6 +1,7 @@
 /** Who listens to which channel on this node. Channels that nobody listens to take no memory. */
 import type { Channel } from '../channel.js';
-import { everyOf } from '../route.js';
+import type { ObjectRef } from '../contract.js';
+import { channelsOf, everyOf } from '../route.js';
 import type { Connection } from './connection.js';
 
 export interface Cover {
@@ -57,4 +58,16 @@ export function union(
   const found = new Set<Connection>();
   for (const channel of channels) for (const connection of listeners.get(channel) ?? []) found.add(connection);
   return found;
+}
+
+/** The channels of a resync entry, those of an entity's single objects that somebody holds included. */
+export function held(
+  objects: readonly ObjectRef[],
+  listeners: ReadonlyMap<Channel, ReadonlySet<Connection>>,
+): readonly Channel[] {
+  return objects.flatMap((object) => {
+    const [first, second] = channelsOf(object) as [Channel, Channel];
+    if (object.id !== undefined) return [first, second];
+    return [first, ...[...listeners.keys()].filter((channel) => channel !== second && everyOf(channel) === second)];
+  });
 }

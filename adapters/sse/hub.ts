@@ -4,29 +4,21 @@
  * delivery but the batch tree's look-up; `docs/performance` of the peers measured what per-delivery work costs.
  */
 import { audienceChannel, type Channel, channelOf } from '../channel.js';
-import type { Logged, ObjectRef, RevokeEntry } from '../contract.js';
+import type { Logged, RevokeEntry } from '../contract.js';
 import type { Position } from '../position.js';
 import type { HistoryReader } from '../reading.js';
 import { channelsOf, everyOf } from '../route.js';
-import { spreadFor } from '../spread.js';
 import type { Frame, Streams } from '../streams.js';
-import { type Connection, renderingFor } from './connection.js';
-import { createCover, union } from './cover.js';
+import { type Connection, newConnection, renderingFor } from './connection.js';
+import { createCover, held, union } from './cover.js';
 import { createEndings, EXPIRY_INTERVAL } from './endings.js';
 import { frameEvent, joinFrames } from './framing.js';
+import { createGreetings } from './greetings.js';
 import { createOpening } from './opening.js';
 import { frameOf, heartbeatFrame } from './rendering.js';
 import { createTick } from './tick.js';
 
 export { EXPIRY_INTERVAL };
-
-/** The wait of a standard `EventSource` that was cut off, in milliseconds: its own is one for all, who would come as one. */
-const STANDARD_RETRY = { min: 1_000, max: 5_000 };
-/** Not less after a goodbye: a node that sends everybody on must not be asked in a loop. Milliseconds. */
-const SHORTEST_RETRY = 300;
-
-/** Multiples of it, without their whole part, lie evenly however many there are. */
-const GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
 /** How long a socket may take nothing before the connection is closed: two missed heartbeats. Milliseconds. */
 const STALL_LIMIT = 30_000;
@@ -80,7 +72,6 @@ export function createHub(options: HubOptions): Hub {
   const listeners = new Map<Channel, Set<Connection>>();
   const counts = { delivered: 0, conflated: 0, stalled: 0, resyncs: 0 };
   let serial = 0;
-  let turn = random();
   /** Set by `close`: whoever comes later, or was on its way, is sent on at once. */
   let closing: { readonly within: number } | undefined;
   /** Called when the last connection has left. */
@@ -89,6 +80,7 @@ export function createHub(options: HubOptions): Hub {
   const everybody = (): number => connections.size + elsewhere();
   const cover = createCover(listeners);
   const endings = createEndings();
+  const greetings = createGreetings(random);
   const opening = createOpening({ history, listeners, counts });
 
   /** Writes to a connection that is not blocked. */
@@ -140,22 +132,17 @@ export function createHub(options: HubOptions): Hub {
     if (connections.size === 0) emptied();
   }
 
-  function goodbye({ standard }: Connection, within: number, lasts: number): Frame {
-    const retry = standard && within > 0 ? SHORTEST_RETRY + Math.round(random() * within) : undefined;
-    return frameEvent({ type: 'goodbye', within, ...(lasts > 0 && { lasts }) }, undefined, retry);
-  }
-
   function dismiss(connection: Connection, within: number, lasts = 0): void {
     if (connection.closed) return;
     if (lasts > 0 && !connection.sink.collects) {
       if (connection.leaving) return;
-      control(connection, goodbye(connection, within, lasts));
+      control(connection, greetings.goodbye(within, lasts, connection.standard));
       connection.leaving = true;
       endBy(connection, monotonic() + lasts);
       return;
     }
     if (connection.blockedSince === undefined) {
-      if (!connection.leaving) connection.sink.write(goodbye(connection, within, 0));
+      if (!connection.leaving) connection.sink.write(greetings.goodbye(within, 0, connection.standard));
       connection.sink.end();
     } else {
       // It would read neither this nor the end: its socket would stay, and the process with it.
@@ -220,40 +207,12 @@ export function createHub(options: HubOptions): Hub {
     }
   }
 
-  /** The channels of a resync entry, those of an entity's single objects that somebody holds included. */
-  function held(objects: readonly ObjectRef[]): readonly Channel[] {
-    return objects.flatMap((object) => {
-      const [first, second] = channelsOf(object) as [Channel, Channel];
-      if (object.id !== undefined) return [first, second];
-      return [first, ...[...listeners.keys()].filter((channel) => channel !== second && everyOf(channel) === second)];
-    });
-  }
-
   return {
     open(sink, visitor, hello) {
-      const connection: Connection = {
-        sink,
-        ...visitor,
-        covered: new Map(),
-        until: Number.POSITIVE_INFINITY,
-        leaving: false,
-        serial,
-        batch: undefined,
-        ready: false,
-        blockedSince: undefined,
-        control: [],
-        backlog: new Map(),
-        overflowed: false,
-        closed: false,
-        onLeave: undefined,
-      };
+      const connection = newConnection(sink, visitor, serial);
       connections.add(connection);
       sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
-      const { min, max } = STANDARD_RETRY;
-      const retry = visitor.standard ? Math.round(min + random() * (max - min)) : undefined;
-      turn = (turn + GOLDEN_RATIO) % 1;
-      const place = { spread: spreadFor(everybody()), turn: Number(turn.toFixed(4)) };
-      control(connection, frameEvent({ type: 'hello', ...hello, ...place }, undefined, retry));
+      control(connection, greetings.hello(hello, everybody(), visitor.standard));
       endings.watch(connection);
       if (closing) dismiss(connection, closing.within);
       return connection;
@@ -286,7 +245,7 @@ export function createHub(options: HubOptions): Hub {
     deliver({ position, entry }) {
       serial += 1;
       if (entry.kind === 'revoke') revoke(entry);
-      else if (entry.kind === 'resync') resync(entry.objects ? held(entry.objects) : null, position);
+      else if (entry.kind === 'resync') resync(entry.objects ? held(entry.objects, listeners) : null, position);
       else if (connections.size > 0) tick.add({ position, entry }, serial);
     },
     resync,

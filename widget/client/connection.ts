@@ -1,6 +1,8 @@
 /**
  * The connection: one current link and at most one opening link beside it, their watchdog, waits and ends. It knows
  * nothing of listeners; what a link carries goes to `deliver`. States and races are in docs/client.md.
+ *
+ * About 300 lines long, because opening, taking over, doubt and end are steps of one life, over the same two links.
  */
 import type { Interest, Link, LinkHost, Via } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';

@@ -1,6 +1,7 @@
 /** The SSE client half: hello in time, long polls where it is not, and the way back. */
 import { expect, test } from 'vitest';
-import { HELLO_LIMIT, STREAM_AGAIN } from '../../../adapters/sse/client.js';
+import type { Link, LinkHost } from '../../../adapters/contract.js';
+import { HELLO_LIMIT, STREAM_AGAIN, sse } from '../../../adapters/sse/client.js';
 import { type Bench, createBench } from '../../kit/client.js';
 import { errorAnswer } from '../../kit/scripted-server.js';
 
@@ -235,6 +236,60 @@ test('a server that asks for patience was reached: its streams are not blocked',
   streams.answer = undefined;
   await world.until(() => client.status().state === 'connected', 31_000);
   expect(proxy.polls).toEqual([]);
+});
+
+test('a page that closes what it has just opened, over and over, takes that for no filter', async () => {
+  const bench = createBench();
+  const { world, client, server } = bench;
+  const proxy = behindProxy(bench);
+  proxy.buffers = false;
+  server.accepts = false;
+  client.listen(order, { updated: bench.recorder() }, { loadedAt: world.now() });
+  for (let round = 1; round <= 8; round++) {
+    await world.until(() => server.streams.length === round);
+    client.pause();
+    await world.advance(10);
+    if (round === 8) server.accepts = true;
+    client.resume();
+  }
+  await world.until(() => client.status().state === 'connected');
+  expect([client.status().via, proxy.polls]).toEqual(['sse', []]);
+});
+
+test('polls ask for a stream beside them once for each time, however long it takes', async () => {
+  const bench = createBench();
+  const { world } = bench;
+  behindProxy(bench);
+  const streams = streamsOf(bench);
+  bench.client.listen(order, { updated: bench.recorder() }, { loadedAt: world.now() });
+  let asked = 0;
+  // The link itself, as those who share it hold it.
+  const adapter = sse();
+  const host: LinkHost = {
+    config: bench.server.config,
+    world,
+    request: async (route, body, signal) =>
+      world.fetch(`/notify-listen/${route}`, { method: 'POST', body: JSON.stringify(body), signal }),
+    alive() {},
+    event() {},
+    interest: () => ({ grants: [], channels: {}, own: null }),
+    via() {},
+    visible: () => true,
+    again() {
+      asked += 1;
+    },
+    down() {
+      links.push(adapter.open(host.interest(), host));
+    },
+  };
+  bench.client.close();
+  const links: Link[] = [adapter.open(host.interest(), host)];
+  await world.until(() => streams.tried.length === 2);
+  await world.advance(110_000);
+  expect(asked).toBe(1);
+  await world.advance(100_000);
+  expect(asked).toBe(2);
+  for (const link of links) link.close();
 });
 
 test('a proxy whose buffer lets hello through and holds the rest: long polls after two in a row', async () => {

@@ -207,6 +207,13 @@ describe('a process that was taken for gone', () => {
     expect(third.seen).toEqual(next.seen);
   });
 
+  test('finds that out before its successor has taken away the old lock', async () => {
+    const disk = mortalDisk();
+    const stopped = await opened(disk);
+    disk.put(`${PATH}.lock-2`, Buffer.alloc(0));
+    await expect(stopped.log.append([order('late')])).rejects.toThrow('taken over by another process');
+  });
+
   test('finds it out by itself within a beat', async () => {
     const disk = mortalDisk();
     const stopped = await opened(disk);

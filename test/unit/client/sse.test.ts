@@ -112,7 +112,11 @@ test('a closed client leaves no request behind', async () => {
   behindProxy(bench);
   bench.client.listen(order, { updated: bench.recorder() });
   await bench.world.until(() => bench.client.status().state === 'connected');
+  // In mid-poll: it was neither cut nor answered, and nothing is asked after it.
+  await bench.world.advance(10_000);
   bench.client.close();
+  await bench.world.settle();
+  expect(bench.world.timers).toBe(1); // that of the proxy
   await bench.world.advance(30_000);
   expect(bench.world.timers).toBe(0);
 });

@@ -144,11 +144,19 @@ describe('the back/forward cache, and a page that is frozen', () => {
     lifecycle.leave();
     await world.advance(10_000);
     lifecycle.wake();
-    await world.advance(190_000);
+    const beats = async (count: number) => {
+      for (let beat = 0; beat < count; beat++) {
+        await world.advance(10_000);
+        server.live()[0]?.send({ type: 'heartbeat', position: 'e1:10', spread: 0 });
+      }
+    };
+    await beats(19);
     expect(server.auths()).toHaveLength(1);
-    // At 70 % of 300 s since they were made.
-    await world.advance(15_000);
+    // At 70 % of 300 s since they were made, and by nothing but its timer.
+    await beats(1);
+    await world.advance(9_000);
     expect(server.auths()).toHaveLength(2);
+    expect(server.streams).toHaveLength(3);
     lifecycle.leave();
     world.sleep(400_000);
     lifecycle.wake();

@@ -92,7 +92,10 @@ export function simulate(history: History, telling = false): Outcome {
   network.capacity = setup.capacity;
   const provider = setup.provider ? createProvider(clock, clock.owner('provider')) : undefined;
   const oracle = createOracle(clock, app, setup, { resync: mayResync(history), calm: history.kind === 'calm' });
-  network.asked = oracle.asked;
+  network.asked = (client, route) => {
+    if (telling) tell(`  < tab ${client.owner.name.slice(4)} asks ${route}`);
+    oracle.asked(client);
+  };
   network.watch = (connection, json) => {
     if (telling) tell(`  > tab ${connection.client.owner.name.slice(4)} ${connection.user}: ${json}`);
     oracle.heard(connection, json);

@@ -51,7 +51,7 @@ const react: TestProjectInlineConfiguration['test'] = {
   server: { deps: { inline: [/@testing-library/, /@tanstack\/react-query/] } },
 };
 
-/** Projects of one group run together; the groups one after the other, so that a browser has the machine to itself. */
+/** Projects of one group run together, the groups one after the other; of these, also the files. */
 const alone = (groupOrder: number) => ({ fileParallelism: false, sequence: { groupOrder } }) as const;
 
 /** More of them than there are cores, where files wait rather than compute. */
@@ -106,7 +106,7 @@ const config: ViteUserConfig = defineConfig({
       // Its own processes have all cores.
       project('sim', 'sim/**/', { ...alone(5), testTimeout: 300_000 }),
       project('package', '', alone(1)),
-      project('e2e', 'e2e/**/', alone(2)),
+      project('e2e', 'e2e/**/', { sequence: { groupOrder: 2 } }),
       // They mostly wait: for a provider to be given up or trusted again, for a proxy's time-out.
       project('providers', 'providers/**/', waiting(3)),
       project('proxies', 'proxies/**/', waiting(3)),

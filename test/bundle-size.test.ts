@@ -18,7 +18,7 @@ const withoutSse = (id: string): boolean => /(^|\/)adapters\/sse\//.test(id);
 const budgets = [
   {
     part: 'client',
-    limit: 9.3,
+    limit: 9.4,
     wanted: 4.5,
     chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: CLIENT,
@@ -46,7 +46,7 @@ const budgets = [
  * provider can hold; where the browser has locks, what tabs share (`tabs`, `seen`). `alone` is asked for in development only.
  */
 const chunkLimits: Record<string, number> = {
-  alone: 0.35,
+  alone: 0.36,
   hosted: 1.32,
   'long-poll': 0.32,
   overflow: 0.5,

@@ -1,6 +1,5 @@
 /** One file of the simulator and the sources that it simulates: bundled, so that a worker starts at once and runs fast. */
-import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
@@ -18,8 +17,11 @@ const ROOMS = /^(adapters|server|widget)\//;
  */
 export async function bundleWorker(source: string = root): Promise<string> {
   const from = resolve(source);
-  const name = createHash('sha256').update(from).digest('hex').slice(0, 12);
-  const outDir = join(root, 'test/.cache/sim', name);
+  // Of this process alone: others may be at it, and the sources may have changed since.
+  const cache = join(root, 'test/.cache/sim');
+  mkdirSync(cache, { recursive: true });
+  const outDir = mkdtempSync(join(cache, 'worker-'));
+  process.once('exit', () => rmSync(outDir, { recursive: true, force: true }));
   await build({
     configFile: false,
     root,

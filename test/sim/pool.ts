@@ -56,7 +56,7 @@ export function createPool(file: string, workers: number): Pool {
       return answer;
     },
     close() {
-      for (const child of children) child.disconnect();
+      for (const child of children) if (child.connected) child.disconnect();
     },
   };
 }

@@ -5,7 +5,7 @@ const MANY = 5;
 
 /** Asks the other tabs once, and answers those that come. */
 export function countTabs(): void {
-  if (typeof document === 'undefined' || !globalThis.BroadcastChannel || navigator.locks) return;
+  if (typeof document === 'undefined' || !globalThis.BroadcastChannel || globalThis.navigator?.locks) return;
   const channel = new BroadcastChannel('notify-listen/alone');
   // All tabs hear every answer: those to somebody else's question must not be counted.
   const question = Math.random();

@@ -124,7 +124,7 @@ function later<T>(loaded: Promise<T>, open: (code: T) => Link, otherwise: (error
 function tabsOf({ world, tabs = !world }: ListenClientOptions): TabsWorld | undefined {
   if (typeof tabs === 'object') return tabs;
   if (!tabs || typeof document === 'undefined' || !globalThis.BroadcastChannel) return undefined;
-  const { locks } = navigator;
+  const locks = globalThis.navigator?.locks;
   // Without a secure context there are none.
   if (locks)
     return {

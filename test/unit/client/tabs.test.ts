@@ -91,7 +91,7 @@ async function untilRan(world: TestWorld, pages: readonly Page[], runs: number):
   expect(pages.map((page) => page.runs.length)).toEqual(pages.map(() => runs));
 }
 
-test('twenty tabs hold one connection, and each refreshes once', async () => {
+test('row 42: twenty tabs hold one connection, and each refreshes once', async () => {
   const { server, world, ready, notify } = createBench();
   const pages: Page[] = [];
   for (let count = 0; count < 20; count++) pages.push(await ready());
@@ -129,26 +129,29 @@ test('different objects of different tabs go over the one connection, and to who
   expect(one.runs[0]?.notification?.id).toBe('42');
 });
 
-test.each(['closed', 'killed'] as const)('a leader that is %s is replaced, from the positions of each', async (end) => {
-  const { server, world, ready, notify } = createBench();
-  const leader = await ready();
-  const pages = [await ready(), await ready()];
-  notify(11);
-  await untilRan(world, pages, 1);
-  if (end === 'closed') leader.client.close();
-  else {
-    leader.tab.kill();
-    // Its process is gone, and its socket with it.
-    server.live()[0]?.cut();
-    leader.client.close();
-  }
-  await world.until(() => server.live().some(({ request }) => request.channels['Order/42'] === 'e1:11'), 2_000);
-  await world.advance(500);
-  expect(server.live()).toHaveLength(1);
-  expect(pages.map((page) => page.state())).toEqual(['connected', 'connected']);
-  notify(12);
-  await untilRan(world, pages, 2);
-});
+test.each(['closed', 'killed'] as const)(
+  'row 42: a leader that is %s is replaced, from the positions of each',
+  async (end) => {
+    const { server, world, ready, notify } = createBench();
+    const leader = await ready();
+    const pages = [await ready(), await ready()];
+    notify(11);
+    await untilRan(world, pages, 1);
+    if (end === 'closed') leader.client.close();
+    else {
+      leader.tab.kill();
+      // Its process is gone, and its socket with it.
+      server.live()[0]?.cut();
+      leader.client.close();
+    }
+    await world.until(() => server.live().some(({ request }) => request.channels['Order/42'] === 'e1:11'), 2_000);
+    await world.advance(500);
+    expect(server.live()).toHaveLength(1);
+    expect(pages.map((page) => page.state())).toEqual(['connected', 'connected']);
+    notify(12);
+    await untilRan(world, pages, 2);
+  },
+);
 
 test('races 1, 2, 6: a frozen leader is replaced; thawed it follows, and loses nothing', async () => {
   const { server, world, ready, notify } = createBench();

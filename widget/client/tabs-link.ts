@@ -1,5 +1,5 @@
 /** A link of this tab over the connection of the leading one: what the leader's frames mean to it. */
-import type { Link, LinkHost } from '../../adapters/contract.js';
+import type { Link, LinkHost, Via } from '../../adapters/contract.js';
 import { ListenError } from '../../adapters/errors.js';
 import type { Core } from './core.js';
 import type { OpenLink } from './opener.js';
@@ -34,8 +34,8 @@ export interface TabLinks {
 export function createTabLink(name: JoinName, core: Core, host: LinkHost, shared: TabLinks): TabLink {
   const [tab, join] = name;
   const isOurs = ([who, which]: JoinName): boolean => who === tab && which === join;
-  /** The generations that it is part of, in the order of their beginning. */
-  const generations = new Set<string>();
+  /** The generations that it is part of, in the order of their beginning, and how their events come. */
+  const generations = new Map<string, Via | undefined>();
   /** The one that is ready. */
   let current: string | undefined;
   /** Of the real link that brought the last event. */
@@ -87,7 +87,7 @@ export function createTabLink(name: JoinName, core: Core, host: LinkHost, shared
         // As long as nothing has come, this is all there is to know of it.
         if (current === undefined) host.alive();
       } else if ('began' in frame) {
-        if (frame.joins.some(isOurs)) generations.add(frame.began);
+        if (frame.joins.some(isOurs)) generations.set(frame.began, undefined);
       } else if ('full' in frame) {
         if (isOurs(frame.full)) {
           direct = shared.openDirect(host);
@@ -97,6 +97,8 @@ export function createTabLink(name: JoinName, core: Core, host: LinkHost, shared
         // The leader took this tab for dead, and has closed what covered it.
         if ('event' in frame && frame.event.type === 'ready' && current !== undefined && !own && !moved) link.fail();
       } else if ('via' in frame) {
+        generations.set(frame.of, frame.via);
+        // What is being opened beside the current one is not how events come yet.
         if (current === undefined || current === frame.of) host.via(frame.via);
       } else if ('down' in frame) {
         generations.delete(frame.of);
@@ -110,11 +112,13 @@ export function createTabLink(name: JoinName, core: Core, host: LinkHost, shared
         quiet = frame.quiet;
         unordered = frame.unordered;
         if (event.type === 'ready') {
-          for (const older of generations) {
+          for (const older of generations.keys()) {
             if (older === of) break;
             generations.delete(older);
           }
           current = of;
+          // What says nothing is what the server is configured for.
+          host.via(generations.get(of) ?? host.config.provider);
           shared.seen.settle(event.position);
           shared.ready();
         }

@@ -6,6 +6,7 @@ import {
   type ListenClientOptions,
   type Refresh,
 } from '../../../widget/client/index.js';
+import { createHostedBench } from '../../kit/hosted.js';
 import { createScriptedServer, type ScriptedServer } from '../../kit/scripted-server.js';
 import { createTestBrowser, type TestBrowser, type TestTab } from '../../kit/tabs.js';
 import { createTestLifecycle, createTestWorld, type TestLifecycle, type TestWorld } from '../../kit/world.js';
@@ -390,4 +391,47 @@ test('race 11: a stream that ends with its goodbye is replaced by at most two', 
   expect(server.streams.length - streams).toBeLessThanOrEqual(3);
   notify(11);
   await untilRan(world, pages, 1);
+});
+
+test('over a provider: one connection for all tabs; when it dies they fall back together, say so, and return', async () => {
+  const browser = createTestBrowser();
+  const first = createHostedBench({ tabs: browser.tab().tabs });
+  const { world, provider, log } = first;
+  // Tabs must have names of their own.
+  let chance = 0;
+  world.random = () => {
+    chance = (chance + 0.137) % 1;
+    return chance;
+  };
+  const second = createListenClient({
+    world,
+    lifecycle: createTestLifecycle(),
+    adapters: [provider],
+    tabs: browser.tab().tabs,
+  });
+  const clients = [first.client, second];
+  const seen = clients.map((client) => {
+    const recorder = first.recorder();
+    client.listen({ entity: 'Order', id: 42 }, { '*': recorder }, { loadedAt: world.now() });
+    return recorder;
+  });
+  const arrive = (via: string) =>
+    world.until(() => clients.every((client) => client.status().via === via && client.status().state === 'connected'));
+  await arrive('pusher');
+  expect(provider.lines.filter((line) => !line.closed)).toHaveLength(1);
+  log.notify({ entity: 'Order', id: '42' });
+  await world.until(() => seen.every(({ runs }) => runs.length === 1));
+  provider.line.down();
+  await arrive('sse');
+  expect(clients.map((client) => client.status().degraded)).toEqual([true, true]);
+  expect(first.server.live()).toHaveLength(1);
+  log.append({ entity: 'Order', id: '42' });
+  await world.until(() => seen.every(({ runs }) => runs.length === 2));
+  provider.line.attach();
+  await arrive('pusher');
+  log.notify({ entity: 'Order', id: '42' });
+  await world.until(() => seen.every(({ runs }) => runs.length === 3));
+  await world.advance(5_000);
+  expect(seen.map(({ runs }) => runs.length)).toEqual([3, 3]);
+  expect(first.server.live()).toHaveLength(0);
 });

@@ -20,8 +20,8 @@ const { values } = parseArgs({
 });
 const number = (text: string | undefined, otherwise: number): number => (text === undefined ? otherwise : Number(text));
 
-/** What CI has time for: two minutes on two cores. */
-const CI_HISTORIES = 4_000;
+/** What CI has time for: a minute on two cores. */
+const CI_HISTORIES = 2_000;
 
 const worker = await bundleWorker(values.source);
 const pool = createPool(worker, number(values.workers, availableParallelism()));

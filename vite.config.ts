@@ -51,6 +51,9 @@ const react: TestProjectInlineConfiguration['test'] = {
   server: { deps: { inline: [/@testing-library/, /@tanstack\/react-query/] } },
 };
 
+/** Real sockets, processes and browsers: a machine that stands still for seconds is no defect, but twice in a row it is. */
+const real = { retry: 1 } as const;
+
 /** Projects of one group run together, the groups one after the other; of these, also the files. */
 const alone = (groupOrder: number) => ({ fileParallelism: false, sequence: { groupOrder } }) as const;
 
@@ -100,18 +103,18 @@ const config: ViteUserConfig = defineConfig({
     projects: [
       project('unit', 'unit/**/', together),
       project('contract', 'contract/**/', together),
-      project('integration', 'integration/**/', together),
+      project('integration', 'integration/**/', { ...together, ...real }),
       project('react', 'react/**/', react, [testingLibrary]),
       project('react-18', 'react/**/', react, [testingLibrary, oldestReact]),
       // Its own processes have all cores.
       project('sim', 'sim/**/', { ...alone(5), testTimeout: 300_000 }),
       project('package', '', alone(1)),
-      project('e2e', 'e2e/**/', { sequence: { groupOrder: 2 } }),
+      project('e2e', 'e2e/**/', { sequence: { groupOrder: 2 }, ...real }),
       // They mostly wait: for a provider to be given up or trusted again, for a proxy's time-out.
-      project('providers', 'providers/**/', waiting(3)),
-      project('proxies', 'proxies/**/', waiting(3)),
+      project('providers', 'providers/**/', { ...waiting(3), ...real }),
+      project('proxies', 'proxies/**/', { ...waiting(3), ...real }),
       // A file for each engine, side by side: they mostly wait, for silence to be noticed.
-      project('browsers', 'browsers/**/', waiting(4)),
+      project('browsers', 'browsers/**/', { ...waiting(4), ...real }),
     ],
   },
 });

@@ -7,7 +7,7 @@ import { root } from '../kit/build.js';
 import { bundleWorker } from './bundle.js';
 import { createPool, type Pool } from './pool.js';
 
-/** What `npm test` has time for, half a minute on two cores; CI runs twice as many beside. */
+/** What `npm test` has time for, half a minute on two cores. */
 const HISTORIES = 1_000;
 const SEED = 20_261_122;
 

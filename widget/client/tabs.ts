@@ -124,7 +124,7 @@ export function createTabs(core: Core, surroundings: TabsWorld, openDirect: Open
     core.report(error);
     leave();
     alone = true;
-    for (const link of [...links]) link.fail();
+    failAll();
   }
 
   function lead(): void {

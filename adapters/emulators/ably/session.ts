@@ -1,6 +1,6 @@
 /**
  * One connection as Ably means it: it outlives its socket for two minutes, so that the client can come back to it.
- * A few lines long: every frame of the client ends here; what each does to a channel is in files of their own.
+ * Over 300 lines long, because every frame of the client ends here; what each does to a channel is in files of their own.
  */
 import type { EmulatorWorld } from '../emulator.js';
 import { createAcknowledgements } from './acknowledgements.js';

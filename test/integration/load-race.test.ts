@@ -15,16 +15,14 @@ import { SECRET } from '../kit/server.js';
 
 const WAIT = { timeout: 10_000, interval: 5 };
 
-/** What React and the client look for in a page. */
+/** What React and the client look for in a page; `navigator` has only a getter from Node 21 on. */
 function becomePage(): void {
   const window = new Window();
-  Object.assign(globalThis, {
-    window,
-    document: window.document,
-    navigator: window.navigator,
-    addEventListener: window.addEventListener.bind(window),
-    removeEventListener: window.removeEventListener.bind(window),
-  });
+  vi.stubGlobal('window', window);
+  vi.stubGlobal('document', window.document);
+  vi.stubGlobal('navigator', window.navigator);
+  vi.stubGlobal('addEventListener', window.addEventListener.bind(window));
+  vi.stubGlobal('removeEventListener', window.removeEventListener.bind(window));
 }
 
 interface Site {

@@ -151,10 +151,22 @@ export interface Log {
    * them in time; they may have been accepted all the same, so the caller may append them again.
    */
   append(entries: readonly LogEntry[]): Promise<readonly Position[]>;
+  /**
+   * Writes entries with a transaction of the application's own database: they are appended once it commits, whatever else
+   * is open there, and never when it is rolled back. Resolves when the transaction holds them; they have no position yet.
+   * Only a log in such a database has it. Rejects with a `TypeError` for what is no transaction of it.
+   */
+  appendWithin?(transaction: unknown, entries: readonly LogEntry[]): Promise<void>;
   /** Loads the retained window into the sink, then follows. Resolves when the window is loaded. */
   tail(sink: TailSink): Promise<Tail>;
   /** Takes the lease `name` for `ttlMs` milliseconds; `undefined` while somebody else holds it. */
   lease(name: string, ttlMs: number): Promise<Lease | undefined>;
+  /**
+   * Leaves this node's record (a small text, replacing its last one) for `ttlMs` milliseconds, and resolves with the
+   * unexpired ones of the other nodes: their totals. Every shared log has it. A closed log's record is gone at once, or
+   * when its time is over.
+   */
+  share?(record: string, ttlMs: number): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 

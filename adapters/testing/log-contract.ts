@@ -445,6 +445,25 @@ export function logContract(
     ],
   ];
 
+  const together: Case[] = [
+    [
+      'share: a shared log tells each node the newest record of the others, for as long as it lasts',
+      async ({ a, b, pass }) => {
+        if (!a.capabilities.shared) return;
+        const share = async (log: Log, record: string): Promise<readonly string[]> => {
+          assert(log.share !== undefined, 'a shared log has no share()');
+          return log.share(record, leaseTtl);
+        };
+        assertEqual(await share(a, 'a1'), [], 'the records of others for the first node');
+        assertEqual(await share(b, 'b1'), ['a1'], 'the records of others for the second node');
+        assertEqual(await share(a, 'a2 "ü\n'), ['b1'], 'the records of others');
+        assertEqual(await share(b, 'b2'), ['a2 "ü\n'], 'the newest record');
+        await pass(leaseTtl * 1.5);
+        assertEqual(await share(b, 'b3'), [], 'records whose time is over');
+      },
+    ],
+  ];
+
   const kept: Case[] = [
     [
       'retention: what is older is not in the window of a new tail, and the floor says so; live tails had it',
@@ -515,6 +534,7 @@ export function logContract(
     ...alive,
     ...dedupe,
     ...lease,
+    ...together,
     ...(retention === undefined ? [] : kept),
   ].map(([name, run]) => ({ name, run: () => withNodes(run) }));
   // Whether the factory's logs can lose something is known only from what it makes.

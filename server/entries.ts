@@ -13,11 +13,16 @@ import { mergeEntries, routeOf } from '../adapters/route.js';
 import type { Secrets } from './secrets.js';
 import type { ChangedObject, NotifyOptions, Recipients, User } from './types.js';
 
+/** What of the options of `notify` becomes part of an entry. */
+export interface EntryOptions extends Omit<NotifyOptions, 'to' | 'transaction'> {
+  readonly to?: Recipients | undefined;
+}
+
 /** @throws TypeError or RangeError that names the field, before anything is sent. */
 export function notificationEntry(
   action: string,
   object: ChangedObject,
-  options: NotifyOptions,
+  options: EntryOptions,
   secrets: Secrets,
   cause: string | undefined,
 ): NotificationEntry {

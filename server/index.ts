@@ -10,7 +10,9 @@ export type {
   ProviderForms,
   PublishOutcome,
 } from '../adapters/provider.js';
+export { currentSession, withSession } from './context.js';
 export { createNotifier } from './notifier.js';
+export { createPublisher } from './publisher.js';
 export type {
   ChangedObject,
   EntityAccess,
@@ -21,6 +23,8 @@ export type {
   NotifierOptions,
   NotifyOptions,
   NotifyResult,
+  Publisher,
+  PublisherOptions,
   Recipients,
   RelayMetrics,
   User,

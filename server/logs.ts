@@ -1,5 +1,6 @@
 /** The log that `NOTIFY_LISTEN_LOG` names. Those that need nothing but Node are loaded with the server. */
 import type { Log } from '../adapters/contract.js';
+import type { Settings } from './config.js';
 import { isFileAddress, pathOf } from './log/file/address.js';
 import { createFileLog } from './log/file.js';
 import { createMemoryLog } from './log/memory.js';
@@ -30,7 +31,10 @@ export function isShared(address: string): boolean {
 }
 
 /** @throws Error when the log cannot be had: another process has its file, say. */
-export function createLog(address: string, retention: number, logger: (line: LogLine) => void): Log {
+export function createLog(
+  { log: address, retention }: Pick<Settings, 'log' | 'retention' | 'namespace'>,
+  logger: (line: LogLine) => void,
+): Log {
   return isFileAddress(address)
     ? createFileLog({ path: pathOf(address), retention, logger })
     : createMemoryLog({ retention });

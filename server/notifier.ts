@@ -1,27 +1,24 @@
 /** The public face of the server: wires the log, the history, the SSE hub, access and the routes into one notifier. */
 import { randomBytes } from 'node:crypto';
-import type { Log, LogEntry, RevokeEntry } from '../adapters/contract.js';
-import { CAUSE_HEADER } from '../adapters/protocol.js';
+import type { Log } from '../adapters/contract.js';
 import { collectEvents, createSseServer, type SseServer } from '../adapters/sse/server.js';
 import { createAccess } from './access.js';
 import { createAudience } from './audience.js';
 import { readConfig } from './config.js';
-import { createTransactions, currentCause, type Held } from './context.js';
 import { durationOf } from './duration.js';
-import { mergeHeld, notificationEntry, revokeEntry } from './entries.js';
 import { createFollower, LAG_PATIENCE } from './follower.js';
 import { createHandler, type Handler } from './handler.js';
 import { inTime } from './in-time.js';
 import { createGate, DEFAULT_LIMITS } from './limits.js';
 import { createLog } from './logs.js';
 import { mistakesIn } from './options.js';
-import { createOutbox } from './outbox.js';
 import { chooseProvider } from './providers.js';
+import { createPublishing } from './publishing.js';
 import { createRelay } from './relay.js';
 import { announce, consoleLogger, guarded, unbreakable } from './reporting.js';
-import { causeOf, createSecrets } from './secrets.js';
+import { createSecrets } from './secrets.js';
 import { createStanding } from './standing.js';
-import type { ChangedObject, Notifier, NotifierOptions, NotifyOptions, User } from './types.js';
+import type { Notifier, NotifierOptions, User } from './types.js';
 
 /** A revocation must outlive every grant that it cancels, so grants are short; renewing one costs one request. */
 const GRANT_LIFE = 5 * 60_000;
@@ -42,14 +39,28 @@ const GOODBYE_WITHIN = 3_000;
 /** For so long after that window streams are still served, in milliseconds, so that the last page can open its next one. */
 const DRAIN_MARGIN = 2_000;
 
-/** The handler of each notifier's routes, for `notify-listen/server/express`, `/node` and `/fetch`. */
-const handlers = new WeakMap<Notifier, Handler<unknown>>();
+/** What belongs to a notifier beside its public face, for `notify-listen/server/express`, `/node` and `/fetch`. */
+interface Inside {
+  readonly handler: Handler<unknown>;
+  readonly session: (request: unknown) => Promise<string | undefined>;
+}
+
+const insides = new WeakMap<Notifier, Inside>();
+
+function insideOf(notifier: Notifier): Inside {
+  const inside = insides.get(notifier);
+  if (!inside) throw new TypeError('notifier: must come from createNotifier() of this copy of notify-listen');
+  return inside;
+}
 
 /** The routes of a notifier that {@link createNotifier} made. */
 export function handlerOf(notifier: Notifier): Handler<unknown> {
-  const handler = handlers.get(notifier);
-  if (!handler) throw new TypeError('notifier: must come from createNotifier() of this copy of notify-listen');
-  return handler;
+  return insideOf(notifier).handler;
+}
+
+/** The login session of a request, as the option `session` names it. */
+export function sessionOf(notifier: Notifier, request: unknown): Promise<string | undefined> {
+  return insideOf(notifier).session(request);
 }
 
 /**
@@ -81,19 +92,25 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   const audience = createAudience(monotonic, limits.connectionsPerUser);
   // Before anything that would have to be closed again: a log in a file may be in use.
-  const log: Log = options.log ?? createLog(settings.log, settings.retention, logger);
+  const log: Log = options.log ?? createLog(settings, logger);
   const adapter =
     options.adapter ?? choice?.create(settings.namespace, (message) => logger({ level: 'warn', message }));
-  const transactions = createTransactions();
-  const counts = { notified: 0, refused: 0 };
+  let refused = 0;
   const foreign = new Set<string>();
-  const outbox = createOutbox({
+  const session = async (request: unknown): Promise<string | undefined> =>
+    (await options.session?.(request as Request)) || undefined;
+  const publishing = createPublishing({
     log,
+    secrets,
     timeout: notifyTimeout,
     life: settings.retention,
-    monotonic,
-    random: Math.random,
+    session,
+    onRevoke(entry) {
+      if (follower.loaded()) follower.history.revoke(entry);
+      sse.revoke(entry);
+    },
     onError,
+    logger,
   });
   const follower = createFollower({
     log,
@@ -168,7 +185,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     now,
     onError,
     onRefused: (count) => {
-      counts.refused += count;
+      refused += count;
     },
     onForeign(origin) {
       if (foreign.has(origin) || foreign.size >= MOST_FOREIGN) return;
@@ -190,36 +207,10 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     logger,
   );
 
-  function endRight(entry: RevokeEntry): void {
-    if (follower.loaded()) follower.history.revoke(entry);
-    sse.revoke(entry);
-  }
-
-  async function send(entries: readonly LogEntry[], immediate: boolean): ReturnType<Notifier['notify']> {
-    const held = transactions.getStore();
-    if (held && !held.over && !immediate) {
-      held.entries.push(...entries);
-      return { accepted: true, held: true };
-    }
-    // On this node at once, whatever becomes of the log.
-    for (const entry of entries) if (entry.kind === 'revoke') endRight(entry);
-    const result = await outbox.append(entries);
-    counts.notified += entries.length;
-    logger({ level: 'debug', message: 'notified', entries: entries.length, accepted: result.accepted });
-    return result;
-  }
-
   const notifier: Notifier = {
-    async notify(action, object, given: NotifyOptions = {}) {
-      const cause = given.request === undefined ? currentCause() : causeOf(headerOf(given.request, CAUSE_HEADER));
-      const objects: readonly ChangedObject[] = Array.isArray(object) ? object : [object as ChangedObject];
-      const entries = objects.map((one) => notificationEntry(action, one, given, secrets, cause));
-      return send(entries, given.immediate === true);
-    },
-    async revoke(user, object) {
-      // Not before the commit: asked again until then, `canListen` would see the right as it was, and grant it anew.
-      return send([revokeEntry(user, object, secrets)], false);
-    },
+    notify: publishing.notify,
+    revoke: publishing.revoke,
+    transaction: publishing.transaction,
     async position() {
       let late: NodeJS.Timeout | undefined;
       const limit = new Promise<never>((_, reject) => {
@@ -229,30 +220,18 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       await Promise.race([follower.started(), limit]).finally(() => clearTimeout(late));
       return follower.history.top;
     },
-    async transaction(fn) {
-      const outer = transactions.getStore();
-      const held: Held = { entries: [], over: false };
-      try {
-        const result = await transactions.run(held, async () => fn());
-        held.over = true;
-        if (outer && !outer.over) outer.entries.push(...held.entries);
-        else await send(mergeHeld(held.entries), true);
-        return result;
-      } finally {
-        held.over = true;
-      }
-    },
     metrics: () => ({
       ...sse.hub.counts(),
-      ...counts,
+      notified: publishing.notified(),
+      refused,
       history: follower.history.size(),
-      waiting: outbox.waiting(),
+      waiting: publishing.waiting(),
       degraded: !follower.healthy(),
       ...(relay && { relay: relay.metrics() }),
     }),
     close({ within = GOODBYE_WITHIN, drain = false } = {}) {
       closing ??= (async () => {
-        await outbox.close(Math.min(notifyTimeout, LAG_PATIENCE));
+        await publishing.close(Math.min(notifyTimeout, LAG_PATIENCE));
         await relay?.close();
         await sse.close(within, drain ? within + DRAIN_MARGIN : 0);
         await follower.close().catch(onError);
@@ -262,14 +241,6 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       return closing;
     },
   };
-  handlers.set(notifier, handler as Handler<unknown>);
+  insides.set(notifier, { handler: handler as Handler<unknown>, session });
   return notifier;
-}
-
-/** A header of a request of Express, Node or the web standard. */
-function headerOf(request: unknown, name: string): string | undefined {
-  const headers = (request as { headers?: unknown } | null)?.headers;
-  if (headers instanceof Headers) return headers.get(name) ?? undefined;
-  const value = (headers as Record<string, unknown> | undefined)?.[name];
-  return typeof value === 'string' ? value : undefined;
 }

@@ -93,8 +93,11 @@ export interface Recipients {
 export interface NotifyOptions {
   /** Who or what made the change, for display. */
   readonly notifier?: string;
-  /** Only for these, on their own channels. It is your decision that they may know of this object. Default: all listeners. */
-  readonly to?: Recipients;
+  /**
+   * Only for these, on their own channels. It is your decision that they may know of this object. `caller`: the login
+   * session whose request or job is being handled. Default: all listeners.
+   */
+  readonly to?: Recipients | 'caller' | undefined;
   /** Not for these: a hint that their pages follow, never secrecy. */
   readonly except?: Recipients;
   /** `false`: nobody waits before refreshing, however many listen. Default `true`. */
@@ -107,6 +110,12 @@ export interface NotifyOptions {
   readonly dedupeKey?: string;
   /** The request that made the change; by default the one in whose handling `notify` was called, where known. */
   readonly request?: unknown;
+  /**
+   * A transaction of the application's own Postgres database, which must also be the log's: a `pg` client, or a transaction of
+   * Knex, Kysely, Drizzle or Prisma. The notification leaves once it commits, and never when it is rolled back. `notify`
+   * then rejects when the database refuses. Default: none; see also `transaction()`.
+   */
+  readonly transaction?: unknown;
 }
 
 /** An object as an application notifies it. */
@@ -163,7 +172,8 @@ export interface Metrics {
   readonly degraded: boolean;
 }
 
-export interface Notifier {
+/** What any process can do that shares the log. */
+export interface Publisher {
   /**
    * Tells every listener of these objects that something happened to them.
    *
@@ -179,17 +189,35 @@ export interface Notifier {
    * Ends a user's right to listen to an object, or to everything. Change the right first, then revoke. Inside
    * `transaction` it waits for the end, as notifications do: before the commit the right still looks as it was.
    */
-  revoke(user: User, object?: ObjectRef): Promise<NotifyResult>;
-  /**
-   * The place in the log that this node has reached. Take it before you read the data that a page will show. Rejects after
-   * `notifyTimeout` when the log has never been reached since the start; the page then does without (`loadedAt`).
-   */
-  position(): Promise<Position>;
+  revoke(
+    user: User,
+    object?: ObjectRef,
+    options?: { readonly transaction?: NotifyOptions['transaction'] },
+  ): Promise<NotifyResult>;
   /**
    * Holds what `fn` notifies until `fn` resolves, merged by object and action; nothing is sent when it rejects. Wrap the
    * database transaction in it: `transaction(() => db.transaction(...))`. An inner one joins the outer one.
    */
   transaction<T>(fn: () => T | Promise<T>): Promise<T>;
+  /** Tries once more to bring out what waits, and frees everything. */
+  close(): Promise<void>;
+}
+
+export interface PublisherOptions {
+  /** As in {@link NotifierOptions}. */
+  readonly log?: Log;
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly notifyTimeout?: number;
+  readonly onError?: (error: unknown) => void;
+  readonly logger?: (line: LogLine) => void;
+}
+
+export interface Notifier extends Publisher {
+  /**
+   * The place in the log that this node has reached. Take it before you read the data that a page will show. Rejects after
+   * `notifyTimeout` when the log has never been reached since the start; the page then does without (`loadedAt`).
+   */
+  position(): Promise<Position>;
   metrics(): Metrics;
   /**
    * Takes no new streams from now on, says goodbye to every stream, and frees everything: docs/deploying.md.

@@ -1,5 +1,6 @@
 /** What the contract suite of an adapter asks of the one who runs it: a server, pages that connect to it, and faults. */
-import type { ChangedObject, NotifyOptions } from '../../server/types.js';
+import type { EntryOptions } from '../../server/entries.js';
+import type { ChangedObject } from '../../server/types.js';
 import type { ListenClient, ListenClientOptions } from '../../widget/client/types.js';
 import type { Channel } from '../channel.js';
 import type { ObjectRef } from '../contract.js';
@@ -23,7 +24,7 @@ export type HouseHooks = Pick<ListenClientOptions, 'onTrace' | 'onError'> & {
 
 /** A server with its adapter, and pages that connect to it. `serverHouse` makes one from the two halves of an adapter. */
 export interface AdapterHouse {
-  notify(action: string, object: ChangedObject | readonly ChangedObject[], options?: NotifyOptions): Promise<Notified>;
+  notify(action: string, object: ChangedObject | readonly ChangedObject[], options?: EntryOptions): Promise<Notified>;
   revoke(user: string, object?: ObjectRef): Promise<unknown>;
   position(): Promise<Position>;
   /** A page of this user, and of this login session. */

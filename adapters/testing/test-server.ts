@@ -4,10 +4,10 @@
  * server (heartbeats, ends of grants) are not there. Runs in Node, under happy-dom and in a browser.
  */
 
-import { notificationEntry, revokeEntry } from '../../server/entries.js';
+import { type EntryOptions, notificationEntry, revokeEntry } from '../../server/entries.js';
 import { createHistory } from '../../server/history.js';
 import { createMemoryLog } from '../../server/log/memory.js';
-import type { ChangedObject, NotifyOptions } from '../../server/types.js';
+import type { ChangedObject } from '../../server/types.js';
 import type { ListenClientOptions } from '../../widget/client/types.js';
 import { audienceChannel, objectOf } from '../channel.js';
 import type { Log, LogEntry, ObjectRef } from '../contract.js';
@@ -67,7 +67,7 @@ export interface TestServer {
   notify(
     action: string,
     object: ChangedObject | readonly ChangedObject[],
-    options?: NotifyOptions,
+    options?: EntryOptions,
   ): Promise<readonly Position[]>;
   /** Pages may have missed something about these objects (none given: anything), and refresh once (`resync`). */
   gap(objects?: ObjectRef | readonly ObjectRef[]): Promise<void>;

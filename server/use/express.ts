@@ -1,7 +1,8 @@
 /** The routes for Express 4 and 5, as a handler for `app.use(path, …)`. Only translates. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { CAUSE_HEADER } from '../../adapters/protocol.js';
-import { withCause } from '../context.js';
+import { withRequest } from '../context.js';
+import { sessionOf } from '../notifier.js';
 import { causeOf } from '../secrets.js';
 import type { Notifier } from '../types.js';
 import { answer } from './node.js';
@@ -31,10 +32,14 @@ export function routes(notifier: Notifier): ExpressHandler {
 /**
  * Remembers, for all that a request leads to, which page made it, so that listeners with `ignoreOwn` can tell their own
  * changes: `app.use(rememberRequest())`, ahead of the routes that call `notify`.
+ *
+ * @param notifier one with the option `session`; with it `currentSession()` and `notify(…, { to: 'caller' })` know the login
+ * session too, which is asked for when it is needed. Put it behind the middleware that knows the session. Default: none.
  */
-export function rememberRequest(): ExpressHandler {
+export function rememberRequest(notifier?: Notifier): ExpressHandler {
   return (request, _response, next) => {
     const secret = request.headers[CAUSE_HEADER];
-    withCause(causeOf(typeof secret === 'string' ? secret : undefined), () => next());
+    const cause = causeOf(typeof secret === 'string' ? secret : undefined);
+    withRequest(cause, notifier && (() => sessionOf(notifier, request)), () => next());
   };
 }

@@ -9,6 +9,11 @@ import type { EngineDriver } from '../../server/log/shared/driver.js';
 import { createSharedLog } from '../../server/log/shared/log.js';
 import { createWindow, newEpoch, offsetOf, type Window, type WindowContent } from '../../server/log/window.js';
 
+interface Capacity {
+  readonly retention?: number;
+  readonly cap?: number;
+}
+
 export interface SharedEngine {
   /** A handle, as one process would have it. */
   node(options?: { idle?: number; hints?: boolean; readLimit?: number }): Log;
@@ -22,7 +27,7 @@ export interface SharedEngine {
   readonly counts: { dropped: number; renewed: number; reads: number; appends: number };
 }
 
-export function createSharedEngine({ retention = 60_000, cap = 20_000 } = {}): SharedEngine {
+export function createSharedEngine({ retention = 60_000, cap = 20_000 }: Capacity = {}): SharedEngine {
   let time = 0;
   const now = (): number => time;
   let epoch = newEpoch();

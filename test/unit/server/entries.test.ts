@@ -1,14 +1,14 @@
 /** From what an application passes to entries of the log: programmers' errors name the field before anything is sent. */
 import { describe, expect, test } from 'vitest';
 import type { LogEntry } from '../../../adapters/contract.js';
-import { mergeHeld, notificationEntry, revokeEntry } from '../../../server/entries.js';
+import { type EntryOptions, mergeHeld, notificationEntry, revokeEntry } from '../../../server/entries.js';
 import { createSecrets } from '../../../server/secrets.js';
-import type { ChangedObject, NotifyOptions } from '../../../server/types.js';
+import type { ChangedObject } from '../../../server/types.js';
 import { note } from '../../kit/entries.js';
 
 const secrets = createSecrets(['the first secret', 'the second secret'], 'test');
 const order: ChangedObject = { entity: 'Order', id: 42, changedDate: 7 };
-const make = (options: NotifyOptions = {}, object: ChangedObject = order, action = 'shipped', cause?: string) =>
+const make = (options: EntryOptions = {}, object: ChangedObject = order, action = 'shipped', cause?: string) =>
   notificationEntry(action, object, options, secrets, cause);
 const fault = (run: () => unknown): string => {
   try {
@@ -84,19 +84,19 @@ describe('a notification', () => {
     ['TypeError action: is empty', () => make({}, order, '')],
     ['TypeError action: "*"', () => make({}, order, '*')],
     ['TypeError changedDate:', () => make({}, { ...order, changedDate: 'yesterday' })],
-    ['TypeError notifier:', () => make({ notifier: 7 } as unknown as NotifyOptions)],
-    ['TypeError spread:', () => make({ spread: 0 } as unknown as NotifyOptions)],
+    ['TypeError notifier:', () => make({ notifier: 7 } as unknown as EntryOptions)],
+    ['TypeError spread:', () => make({ spread: 0 } as unknown as EntryOptions)],
     ['TypeError dedupeKey:', () => make({ dedupeKey: '' })],
     ['TypeError detail:', () => make({ detail: circular })],
     ['TypeError detail:', () => make({ detail: () => 1 })],
     ['TypeError detail:', () => make({ detail: 1n })],
-    ['TypeError to:', () => make({ to: 'ann' } as unknown as NotifyOptions)],
-    ['TypeError to:', () => make({ to: ['ann'] } as unknown as NotifyOptions)],
-    ['TypeError to.users:', () => make({ to: { users: 'ann' } } as unknown as NotifyOptions)],
-    ['TypeError to.users[1]:', () => make({ to: { users: ['ann', null] } } as unknown as NotifyOptions)],
+    ['TypeError to:', () => make({ to: 'ann' } as unknown as EntryOptions)],
+    ['TypeError to:', () => make({ to: ['ann'] } as unknown as EntryOptions)],
+    ['TypeError to.users:', () => make({ to: { users: 'ann' } } as unknown as EntryOptions)],
+    ['TypeError to.users[1]:', () => make({ to: { users: ['ann', null] } } as unknown as EntryOptions)],
     ['TypeError to.sessions[0]:', () => make({ to: { sessions: [''] } })],
-    ['TypeError except:', () => make({ except: 'ann' } as unknown as NotifyOptions)],
-    ['TypeError except.sessions:', () => make({ except: { sessions: 7 } } as unknown as NotifyOptions)],
+    ['TypeError except:', () => make({ except: 'ann' } as unknown as EntryOptions)],
+    ['TypeError except.sessions:', () => make({ except: { sessions: 7 } } as unknown as EntryOptions)],
     ['RangeError detail:', () => make({ detail: 'x'.repeat(1_024) })],
     ['RangeError notifier:', () => make({ notifier: 'é'.repeat(600) })],
     ['RangeError except:', () => make({ except: { users: Array.from({ length: 60 }, (_, id) => id) } })],

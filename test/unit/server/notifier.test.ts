@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { isAfter, type Position, parsePosition } from '../../../adapters/position.js';
 import { CAUSE_HEADER } from '../../../adapters/protocol.js';
 import { createFaultyLog, type LogFaults } from '../../../adapters/testing/index.js';
-import { withCause } from '../../../server/context.js';
+import { withRequest } from '../../../server/context.js';
 import { createNotifier } from '../../../server/index.js';
 import { createMemoryLog } from '../../../server/log/memory.js';
 import { handlerOf } from '../../../server/notifier.js';
@@ -175,13 +175,13 @@ describe('notify', () => {
     };
     const secret = 'the-secret-of-a-request';
     const order = { entity: 'Order', id: 1 };
-    await withCause(causeOf(secret), () => notifier.notify('a', order));
+    await withRequest(causeOf(secret), undefined, () => notifier.notify('a', order));
     await notifier.notify('b', order, { request: { headers: { [CAUSE_HEADER]: secret } } });
     await notifier.notify('c', order, {
       request: new Request('http://localhost', { headers: { [CAUSE_HEADER]: secret } }),
     });
     await notifier.notify('d', order);
-    await withCause(causeOf(secret), () => notifier.notify('e', order, { request: { headers: {} } }));
+    await withRequest(causeOf(secret), undefined, () => notifier.notify('e', order, { request: { headers: {} } }));
     expect(await causes()).toEqual([causeOf(secret), causeOf(secret), causeOf(secret), undefined, undefined]);
   });
 });

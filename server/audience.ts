@@ -1,7 +1,7 @@
 /**
  * How many pages listen over a hosted provider: this node counts the connections that it has authorised until their
- * authorisation ends. A page that has left counts until then: a window that is somewhat too long harms nobody. What other
- * nodes authorised is not counted.
+ * authorisation ends. A page that has left counts until then: a window that is somewhat too long harms nobody. Of other
+ * nodes it is told totals (cluster.ts).
  */
 import type { Channel } from '../adapters/channel.js';
 import { EVERYBODY } from '../adapters/provider.js';

@@ -3,7 +3,8 @@ import { randomBytes } from 'node:crypto';
 import type { Log } from '../adapters/contract.js';
 import { collectEvents, createSseServer, type SseServer } from '../adapters/sse/server.js';
 import { createAccess } from './access.js';
-import { createAudience } from './audience.js';
+import { type Audience, createAudience } from './audience.js';
+import { createCluster } from './cluster.js';
 import { readConfig } from './config.js';
 import { durationOf } from './duration.js';
 import { createFollower, LAG_PATIENCE } from './follower.js';
@@ -136,11 +137,41 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     },
   });
   // With a hosted provider too: pages read the log here, and listen here where they cannot reach it.
-  const sse: SseServer = createSseServer({ history: follower.history, monotonic, elsewhere: audience.total });
+  const sse: SseServer = createSseServer({
+    history: follower.history,
+    monotonic,
+    elsewhere: () => audience.total() + cluster.others().connections + cluster.others().authorised,
+    everywhere: (here) => cluster.everywhere(here, 'connections'),
+  });
+  const everyone: Audience = {
+    ...audience,
+    count: (channels) => cluster.everywhere(audience.count(channels), 'authorised'),
+    total: () => audience.total() + cluster.others().authorised,
+  };
   const relay =
     adapter &&
-    createRelay({ log, follower, adapter, audience, grantLife, monotonic, random: Math.random, onError, logger });
-  const gate = createGate(limits, monotonic);
+    createRelay({
+      log,
+      follower,
+      adapter,
+      audience: everyone,
+      grantLife,
+      monotonic,
+      random: Math.random,
+      onError,
+      logger,
+    });
+  const cluster = createCluster({
+    log,
+    random: Math.random,
+    totals: () => ({
+      connections: sse.hub.connections(),
+      authorised: audience.total(),
+      stuck: relay?.metrics().stuck ?? 0,
+    }),
+    users: () => gate.report(),
+  });
+  const gate = createGate(limits, monotonic, cluster);
   const access = createAccess<Request, U>({
     ...options,
     secrets,
@@ -172,7 +203,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
         adapter,
         audience,
         standing,
-        carries: () => (relay?.metrics().stuck ?? 0) < STUCK,
+        carries: () => Math.max(relay?.metrics().stuck ?? 0, cluster.others().stuck) < STUCK,
         reached: () => relay?.hasten(),
       },
     grantLife,
@@ -224,6 +255,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       ...sse.hub.counts(),
       notified: publishing.notified(),
       refused,
+      nodes: cluster.nodes(),
       history: follower.history.size(),
       waiting: publishing.waiting(),
       degraded: !follower.healthy(),
@@ -232,6 +264,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     close({ within = GOODBYE_WITHIN, drain = false } = {}) {
       closing ??= (async () => {
         await publishing.close(Math.min(notifyTimeout, LAG_PATIENCE));
+        cluster.close();
         await relay?.close();
         await sse.close(within, drain ? within + DRAIN_MARGIN : 0);
         await follower.close().catch(onError);

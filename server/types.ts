@@ -153,6 +153,8 @@ export interface Metrics {
   /** Only with a hosted provider. */
   readonly relay?: RelayMetrics;
   readonly connections: number;
+  /** Nodes on the shared log that are alive, this one included. */
+  readonly nodes: number;
   readonly channels: number;
   readonly users: number;
   /** Entries in the compacted history. */

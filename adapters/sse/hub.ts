@@ -1,7 +1,6 @@
 /**
  * Carries entries from the node's log to its live connections: once per tick, each rendering built once, joined for all
- * connections that get the same, written to the socket, conflated for those that do not read. Nothing here allocates per
- * delivery but the batch tree's look-up; `docs/performance` of the peers measured what per-delivery work costs.
+ * connections that get the same, written to the socket, conflated for those that do not read.
  */
 import { audienceChannel, type Channel, channelOf } from '../channel.js';
 import type { Logged, RevokeEntry } from '../contract.js';
@@ -31,8 +30,10 @@ export interface HubOptions {
   readonly soon?: (run: () => void) => void;
   /** From 0 up to, not including, 1. Default `Math.random`. */
   readonly random?: () => number;
-  /** How many more pages listen over a hosted provider: they refresh after a resync too. Default none. */
+  /** How many more pages listen, on other nodes or over a hosted provider: they refresh after a resync too. Default none. */
   readonly elsewhere?: () => number;
+  /** How many listen to something on all nodes, where so many do on this one. Default: the same, there is no other. */
+  readonly everywhere?: (here: number) => number;
 }
 
 export interface HubCounts {
@@ -63,16 +64,18 @@ export interface Hub extends Streams<Connection> {
    */
   close(within: number, lasts?: number): Promise<void>;
   counts(): HubCounts;
+  connections(): number;
 }
 
 export function createHub(options: HubOptions): Hub {
-  const { history, monotonic, soon = setImmediate, random = Math.random, elsewhere = () => 0 } = options;
+  const { history, monotonic, soon = setImmediate, random = Math.random } = options;
+  const { elsewhere = () => 0, everywhere = (here: number) => here } = options;
   const connections = new Set<Connection>();
   /** Who listens to a channel. Channels without listeners are not in it. */
   const listeners = new Map<Channel, Set<Connection>>();
   const counts = { delivered: 0, conflated: 0, stalled: 0, resyncs: 0 };
   let serial = 0;
-  /** Set by `close`: whoever comes later, or was on its way, is sent on at once. */
+  /** Set by `close`: whoever comes later is sent on at once. */
   let closing: { readonly within: number } | undefined;
   /** Called when the last connection has left. */
   let emptied = (): void => {};
@@ -81,14 +84,14 @@ export function createHub(options: HubOptions): Hub {
   const cover = createCover(listeners);
   const endings = createEndings();
   const greetings = createGreetings(random);
-  const opening = createOpening({ history, listeners, counts });
+  const opening = createOpening({ history, listeners, counts, everywhere });
 
   /** Writes to a connection that is not blocked. */
   function write(connection: Connection, frame: Frame): void {
     if (!connection.sink.write(frame)) connection.blockedSince = monotonic();
   }
 
-  const tick = createTick({ listeners, soon, write, counts });
+  const tick = createTick({ listeners, soon, write, counts, everywhere });
 
   /** Sends what must not be conflated, ahead of everything that waits. */
   function control(connection: Connection, frame: Frame): void {
@@ -287,6 +290,7 @@ export function createHub(options: HubOptions): Hub {
         if (connections.size === 0) resolve();
       });
     },
+    connections: () => connections.size,
     counts: () => ({
       ...counts,
       connections: connections.size,

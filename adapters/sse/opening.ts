@@ -18,6 +18,8 @@ export interface OpeningOptions {
   readonly history: HistoryReader;
   readonly listeners: ReadonlyMap<Channel, ReadonlySet<Connection>>;
   readonly counts: { delivered: number; resyncs: number };
+  /** How many listen on all nodes, where so many do on this one. */
+  readonly everywhere: (here: number) => number;
 }
 
 /** The frames of an opening, in the protocol's order; the last one is `ready`. */
@@ -28,12 +30,12 @@ export type Opening = (
   coverage: Coverage,
 ) => Frame[];
 
-export function createOpening({ history, listeners, counts }: OpeningOptions): Opening {
+export function createOpening({ history, listeners, counts, everywhere }: OpeningOptions): Opening {
   /** Frames of kept entries that were replayed: a wave of reconnects renders each a few times only. */
   const replayFrames = { full: new WeakMap<Kept, Replayed>(), reduced: new WeakMap<Kept, Replayed>() };
 
   function replayFrame(kept: Kept, rendering: Rendering, id: boolean): Frame {
-    const audience = listeners.get(kept.channel)?.size ?? 1;
+    const audience = everywhere(listeners.get(kept.channel)?.size ?? 1);
     const known = id ? replayFrames[rendering].get(kept) : undefined;
     // The first of a wave are few: if all took over their wait, which is none, thousands would refetch at once.
     if (known && audience <= known.audience * 2) return known.frame;

@@ -25,9 +25,11 @@ export interface TickOptions {
   /** Writes to a connection that is not blocked. */
   readonly write: (connection: Connection, frame: Frame) => void;
   readonly counts: { delivered: number; conflated: number };
+  /** How many listen on all nodes, where so many do on this one. */
+  readonly everywhere: (here: number) => number;
 }
 
-export function createTick({ listeners, soon, write, counts }: TickOptions): Tick {
+export function createTick({ listeners, soon, write, counts, everywhere }: TickOptions): Tick {
   /** By channels and key, ascending: an entry that replaces another is put at the end. */
   const waiting = new Map<string, Parcel>();
   let scheduled = false;
@@ -56,7 +58,7 @@ export function createTick({ listeners, soon, write, counts }: TickOptions): Tic
       const { full, reduced } = parcel.route;
       const holders = full.length === 1 ? listeners.get(full[0] as Channel) : union(full, listeners);
       if (holders?.size) {
-        const frame = frameOf(parcel, 'full', holders.size, true);
+        const frame = frameOf(parcel, 'full', everywhere(holders.size), true);
         for (const connection of holders) give(connection, parcel, 'full', frame);
       }
       const lists = reduced === undefined ? undefined : listeners.get(reduced);
@@ -64,7 +66,7 @@ export function createTick({ listeners, soon, write, counts }: TickOptions): Tic
         let frame: Frame | undefined;
         for (const connection of lists) {
           if (holders?.has(connection)) continue;
-          frame ??= frameOf(parcel, 'reduced', lists.size - overlap(lists, holders), true);
+          frame ??= frameOf(parcel, 'reduced', everywhere(lists.size - overlap(lists, holders)), true);
           give(connection, parcel, 'reduced', frame);
         }
       }

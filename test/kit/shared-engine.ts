@@ -24,7 +24,7 @@ export interface SharedEngine {
   /** What calls do from now on. */
   calls: 'answer' | 'hang' | 'reject';
   /** How often a node gave its connections up, and how often the epoch was made a new one. */
-  readonly counts: { dropped: number; renewed: number; reads: number; appends: number };
+  readonly counts: { dropped: number; renewed: number; reads: number; appends: number; shares: number };
 }
 
 export function createSharedEngine({ retention = 60_000, cap = 20_000 }: Capacity = {}): SharedEngine {
@@ -36,7 +36,7 @@ export function createSharedEngine({ retention = 60_000, cap = 20_000 }: Capacit
   const leases = createLeases(now);
   const records = new Map<object, { readonly record: string; readonly until: number }>();
   const hints = new Set<() => void>();
-  const counts = { dropped: 0, renewed: 0, reads: 0, appends: 0 };
+  const counts = { dropped: 0, renewed: 0, reads: 0, appends: 0, shares: 0 };
 
   const engine: SharedEngine = {
     calls: 'answer',
@@ -104,11 +104,13 @@ export function createSharedEngine({ retention = 60_000, cap = 20_000 }: Capacit
               }
             );
           }),
-        share: (record, ttlMs) =>
-          answer(() => {
+        share: (record, ttlMs) => {
+          counts.shares++;
+          return answer(() => {
             records.set(self, { record, until: time + ttlMs });
             return [...records].flatMap(([node, one]) => (node !== self && one.until > time ? [one.record] : []));
-          }),
+          });
+        },
         drop() {
           counts.dropped++;
         },

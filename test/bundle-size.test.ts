@@ -26,7 +26,7 @@ const budgets = [
   },
   {
     part: '+ React',
-    limit: 10.5,
+    limit: 10.6,
     wanted: 6.0,
     chunks: ['alone', 'hosted', 'overflow', 'own', 'seen', 'tabs'],
     entry: REACT,

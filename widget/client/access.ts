@@ -9,6 +9,11 @@ import { createTimer } from './timer.js';
 
 /** Objects of one request at most: the server's limit on channels of one connection. */
 export const MAX_OBJECTS = 1_000;
+/**
+ * What one node takes another may not (it has not heard yet that the log is another one), and links go to either in turn:
+ * grants are good only when they were taken for so long, in milliseconds.
+ */
+const STEADY = 10_000;
 
 export interface Access {
   /** What waits because a question failed, or because grants that were just made were not taken. */
@@ -17,6 +22,8 @@ export interface Access {
   pursue(): void;
   /** The server takes these grants no longer. */
   reauthorise(subs: readonly Subscription[]): void;
+  /** A link is ready that takes all grants. */
+  taken(): void;
   /** Asks again at once what waits, and what was refused. */
   again(): void;
   /** Drops running questions and timers. */
@@ -29,6 +36,8 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
   const retry = createRetry(core, pursue);
   /** Grants that were just made were not taken, more than once in a row. */
   let untaken: ListenError | undefined;
+  /** Since when a link takes all that was granted, on the clock of the world. */
+  let takenAt = Number.POSITIVE_INFINITY;
   let life = new AbortController();
   /** When the grants are renewed, on the clock of the world: all of them, so that they become one. */
   let renewal = Number.POSITIVE_INFINITY;
@@ -55,7 +64,10 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
 
   async function askFor(asked: readonly Subscription[]): Promise<void> {
     const { signal } = life;
-    for (const sub of asked) sub.asking = true;
+    for (const sub of asked) {
+      sub.asking = true;
+      sub.anew = false;
+    }
     let answer: Partial<AuthAnswer> = {};
     let error: ListenError | undefined;
     try {
@@ -72,10 +84,11 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
       sub.asking = false;
       const result = results?.[at];
       if (result === 'granted' && token) sub.grant = { token, end: now + expiresIn };
-      else if (result === 'refused') core.refuse(sub);
+      else if (result === 'refused' && !sub.anew) core.refuse(sub);
       else {
-        open = true;
-        // It still holds, but not for long: the retry renews it too.
+        // The right may have been given back since it was asked: then it is asked again at once, without a fault.
+        open ||= result !== 'refused';
+        // It still holds, but not for long: the next question renews it too.
         if (sub.grant) renewal = now;
       }
     });
@@ -84,10 +97,17 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
     retry.error = retry.failures > 0 ? untaken : undefined;
     if (open) {
       error ??= new ListenError('unavailable', DEV ? 'auth: some questions could not be answered' : 'auth');
+      judge();
       if (core.fault(error)) retry.later(error);
     }
     if (epoch) answered(epoch);
     core.changed();
+  }
+
+  /** Before a failure is counted: whether it is the first one. */
+  function judge(): void {
+    if (world.clock() - takenAt >= STEADY) retry.failures = 0;
+    takenAt = Number.POSITIVE_INFINITY;
   }
 
   return {
@@ -97,6 +117,7 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
       for (const sub of given) sub.grant = undefined;
       // Grants that are not taken although they were just made (another secret, a lagging node) must not spin.
       if (retry.at) return;
+      judge();
       if (retry.failures === 0) untaken = undefined;
       else if (!untaken) {
         untaken = new ListenError(
@@ -106,9 +127,16 @@ export function createAccess(core: Core, answered: (epoch: string) => void): Acc
       }
       retry.later(untaken);
     },
+    taken() {
+      takenAt = Math.min(takenAt, world.clock());
+      untaken = retry.error = undefined;
+    },
     again() {
       retry.stop();
-      for (const sub of subs.values()) sub.refused = undefined;
+      for (const sub of subs.values()) {
+        sub.refused = undefined;
+        sub.anew = true;
+      }
       pursue();
     },
     stop() {

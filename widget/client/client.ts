@@ -84,10 +84,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   const access = createAccess(core, meetEpoch);
   const connection = createConnection(core, adapters, request, hello, () => {
     // A channel that was given up before `ready` has a grant that is not good.
-    if (!isSettling(core)) {
-      access.retry.failures = 0;
-      access.retry.error = undefined;
-    }
+    if (!isSettling(core)) access.taken();
     login.failures = 0;
   });
   const status = createStatus(
@@ -310,6 +307,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
       sub.listeners.add(listener);
       // Asking again is what a remount is for.
       sub.refused = undefined;
+      sub.anew = true;
       if (fatal) restart();
       // What was addressed to this page says nothing of the rest of the past.
       listener.race([hintsFor(core, checked.entity, checked.id), Number.NEGATIVE_INFINITY, given.position]);

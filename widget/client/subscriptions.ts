@@ -48,6 +48,8 @@ export interface Subscription extends Cursor {
   refused: ListenError | undefined;
   /** In an `/auth` request. */
   asking: boolean;
+  /** It was to be asked again since that request began: a refusal in its answer says nothing. */
+  anew: boolean;
   /** The timer of its linger. */
   linger?: unknown;
 }
@@ -64,6 +66,7 @@ const blank = () => ({
   grant: undefined,
   refused: undefined,
   asking: false,
+  anew: false,
 });
 
 export function createSubscription(channel: Channel, { entity, id }: { entity: string; id?: string }): Subscription {

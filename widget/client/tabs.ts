@@ -20,6 +20,8 @@ const ASK_HIDDEN = 60_000;
 const LATE = 2_000;
 /** How long a visible tab waits for a leader that does not get through, in milliseconds. */
 const PATIENCE = 45_000;
+/** The least wait before links are opened because something of another log came; as much again by chance. Milliseconds. */
+const PAUSE = 1_000;
 
 /** Makes links over the connection that all tabs share. */
 export interface Tabs {
@@ -36,7 +38,16 @@ export function createTabs(core: Core, surroundings: TabsWorld, openDirect: Open
   // Made anew wherever this runs: a duplicated tab is another one.
   const tab = [world.now(), world.random(), world.random()].map((part) => part.toString(36)).join('');
   const links = new Set<TabLink>();
-  const seen = createSeen(() => moveAll(false));
+  /** Nodes that do not agree which log it is (one has not heard yet) must not make a loop of links. */
+  const [moveIn, stopMoving] = createTimer(world, () => {
+    doubting = false;
+    moveAll(false);
+  });
+  const seen = createSeen(() => {
+    if (!doubting) moveIn(PAUSE * (1 + world.random()));
+    doubting = true;
+  });
+  let doubting = false;
   let name: string | undefined;
   let channel: TabsChannel | undefined;
   /** Of this tab's newest link. */
@@ -76,13 +87,14 @@ export function createTabs(core: Core, surroundings: TabsWorld, openDirect: Open
 
   function leave(): void {
     stopLooking();
+    stopMoving();
     leadership?.retire();
     queue?.abort();
     release?.();
     channel?.close();
     name = channel = leadership = release = queue = waiting = asked = unseen = undefined;
     term = 0;
-    stealing = false;
+    stealing = doubting = false;
   }
 
   function enqueue(): void {

@@ -348,6 +348,56 @@ describe('access', () => {
     expect(bench.errors.map((error) => (error as { code?: string }).code)).toEqual(['unavailable']);
   });
 
+  test.each(['reconnect', 'remount'])('a refusal that was on its way at a %s says nothing', async (how) => {
+    const bench = createBench();
+    bench.client.listen({ entity: 'Order', id: 7 }, { '*': bench.recorder() });
+    let answer: (response: Response) => void = () => {};
+    bench.server.instead.auth = [() => new Promise((resolve) => (answer = resolve))];
+    const first = bench.client.listen(order, { '*': bench.recorder() });
+    await bench.world.until(() => bench.server.auths().length === 1);
+    // The right is given back here, behind the answer.
+    if (how === 'reconnect') bench.client.reconnect();
+    else bench.client.listen(order, { '*': bench.recorder() });
+    answer(Response.json({ epoch: 'e1', results: ['refused', 'refused'], expiresIn: 300_000 }));
+    await bench.world.until(() => bench.server.auths().length === 2);
+    await first.ready;
+    expect(first.error).toBeUndefined();
+    expect(bench.server.streams.at(-1)?.channels).toContain('Order/42');
+    // Only what was asked again; and once.
+    expect(bench.server.auths()[1]?.objects).toHaveLength(how === 'reconnect' ? 2 : 1);
+    expect(bench.errors).toHaveLength(how === 'reconnect' ? 0 : 1);
+    await bench.world.advance(60_000);
+    expect(bench.server.auths()).toHaveLength(2);
+  });
+
+  test('grants that one link takes and the next one does not are not asked for in a loop', async () => {
+    const bench = createBench();
+    bench.world.chance = 0.9;
+    await listen(bench, order, { '*': bench.recorder() });
+    const taken = new Set<object>();
+    for (let turn = 0; turn < 600; turn++) {
+      await bench.world.advance(100);
+      const stream = bench.server.live().at(-1);
+      if (!stream || taken.has(stream)) continue;
+      taken.add(stream);
+      // It was ready; in the same moment another node, which this page reads from too, takes nothing of it.
+      stream.send({ type: 'reauthorise', channels: ['Order/42'] });
+    }
+    expect(bench.server.auths().length).toBeGreaterThan(5);
+    expect(bench.server.auths().length).toBeLessThan(25);
+    expect(bench.errors.map((error) => (error as { code?: string }).code)).toContain('unavailable');
+    // Good again: the next right that ends is asked for at once.
+    await bench.world.advance(20_000);
+    const asked = bench.server.auths().length;
+    bench.server
+      .live()
+      .at(-1)
+      ?.send({ type: 'reauthorise', channels: ['Order/42'] });
+    await bench.world.advance(400);
+    expect(bench.server.auths()).toHaveLength(asked + 1);
+    expect(bench.client.status().state).toBe('connected');
+  });
+
   test('refused in mid-stream: ends for this object only', async () => {
     const bench = createBench();
     const seen = bench.recorder();

@@ -435,3 +435,20 @@ test('over a provider: one connection for all tabs; when it dies they fall back 
   expect(seen.map(({ runs }) => runs.length)).toEqual([3, 3]);
   expect(first.server.live()).toHaveLength(0);
 });
+
+test('over a provider that brings what is of another log: asked for, and not in a loop', async () => {
+  const { world, log, client, recorder } = createHostedBench({ tabs: createTestBrowser().tab().tabs });
+  client.listen({ entity: 'Order', id: 42 }, { '*': recorder() }, { loadedAt: world.now() });
+  await world.until(() => client.status().state === 'connected');
+  // The node that answers has not heard of it yet.
+  const hello = { type: 'hello', protocol: 1, epoch: 'e1', user: 'user-ann', heartbeat: 15_000, spread: 0 };
+  const events = [hello, { type: 'ready', position: 'e1:10', known: 400_000, latest: {} }];
+  log.insteadOfReads.push(...Array.from({ length: 300 }, () => () => Response.json({ events })));
+  for (let count = 1; count <= 200; count++) {
+    log.carry(log.append({ entity: 'Order', id: '42' }, 'updated', { position: `e2:${count}` }));
+    await world.advance(50);
+  }
+  const reads = 300 - log.insteadOfReads.length;
+  expect(reads).toBeGreaterThan(2);
+  expect(reads).toBeLessThan(25);
+});

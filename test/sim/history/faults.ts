@@ -68,6 +68,9 @@ export const MEANINGS: Readonly<Record<ActionKind, Meaning>> = {
 /** A node after the other: each may take its time to say goodbye, and the next one waits a moment. */
 const ROLL = 6_000;
 
+/** So many secrets the nodes of a history know. */
+export const SECRETS = 3;
+
 /** How long an action goes on by itself, in milliseconds. */
 export function lengthOf(action: Action, nodes: number): number {
   if (action.do === 'roll' || action.do === 'rotate') return nodes * ROLL;
@@ -94,6 +97,8 @@ export function boundOf({ actions, setup }: Pick<History, 'actions' | 'setup'>):
 
 /** Whether a resync has a cause in this history. */
 export function mayResync({ actions, setup }: Pick<History, 'actions' | 'setup'>): boolean {
+  // Nodes know the newest secrets only: a page that heard of none of them cannot tell that its user is the same.
+  if (actions.filter(({ do: kind }) => kind === 'rotate').length >= SECRETS) return true;
   let away = 0;
   for (const action of actions) {
     if (MEANINGS[action.do].resyncs) return true;

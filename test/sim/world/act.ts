@@ -1,4 +1,5 @@
 /** What each action of a history does to the world. Long: one case for each of them, to be read side by side. */
+import { SECRETS } from '../history/faults.js';
 import type { Action } from '../history/types.js';
 import { channelOfPlan } from './app.js';
 import type { Node } from './node.js';
@@ -207,7 +208,7 @@ export function perform(act: Act, action: Action): void {
       // First all nodes learn it, then it signs: no node meets a grant that it cannot read.
       const fresh = `another secret with number ${stage.secrets.length + clock.now()}`;
       const [first = '', ...others] = stage.secrets;
-      stage.secrets = [fresh, first, ...others].slice(0, 3);
+      stage.secrets = [fresh, first, ...others].slice(0, SECRETS);
       roll(act, later);
       return;
     }

@@ -54,6 +54,8 @@ export interface Client {
 export interface Upstream {
   readonly owner: Owner;
   readonly connections: Set<Connection>;
+  /** Requests that somebody in between sent a second time, and has not given up yet. */
+  copies: number;
   /** The balancer sends requests there. */
   listed: boolean;
   handle: ((request: RouteRequest<Cookie>) => Promise<RouteAnswer | undefined>) | undefined;
@@ -464,6 +466,7 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
     const { body } = init;
     const split = url.indexOf('?');
     clock.after(to.owner, arrives, () => {
+      to.copies += 1;
       void to
         .handle?.({
           method: init.method ?? 'GET',
@@ -489,6 +492,7 @@ export function createNetwork(clock: Clock, upstreams: readonly Upstream[]): Net
     });
     clock.after(to.owner, arrives + client.owner.random.int(5, 400), () => {
       over = true;
+      to.copies -= 1;
       for (const run of gone) run();
       events?.closed();
     });

@@ -41,6 +41,7 @@ export function startNode(index: number, name: string, options: NodeOptions): No
     owner,
     link,
     connections: new Set(),
+    copies: 0,
     listed: false,
     handle: undefined,
     notifier: undefined,

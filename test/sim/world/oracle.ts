@@ -17,11 +17,6 @@ export type Mechanism = 'replay' | 'resync' | 'handOver' | 'revoke' | 'fallback'
 /** A page that asks more often than this is in a loop: the first waits of the back-off are short, for each of the routes. */
 const PERIOD = 10_000;
 const MOST_REQUESTS = 60;
-/**
- * Over a provider, where one node has not yet heard that the log is another one: its reads and those of the others undo
- * each other until its tail is proved or given up, some ten requests a second.
- */
-const MOST_REQUESTS_HOSTED = 150;
 /** The scheduler's window, and what lies too far apart for one burst, in milliseconds. */
 const WINDOW = 100;
 const APART = 400;
@@ -204,8 +199,8 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
         return;
       }
       asked.count += 1;
-      const most = setup.provider ? MOST_REQUESTS_HOSTED : MOST_REQUESTS;
-      if (asked.count > most) violate('c', `${client.owner.name} sends more than ${most} requests within ${PERIOD} ms`);
+      if (asked.count > MOST_REQUESTS)
+        violate('c', `${client.owner.name} sends more than ${MOST_REQUESTS} requests within ${PERIOD} ms`);
     },
     checkCauses(pages) {
       for (const page of pages) {

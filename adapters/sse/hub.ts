@@ -79,7 +79,6 @@ export function createHub(options: HubOptions): Hub {
   let closing: { readonly within: number } | undefined;
   /** Called when the last connection has left. */
   let emptied = (): void => {};
-
   const everybody = (): number => connections.size + elsewhere();
   const cover = createCover(listeners);
   const endings = createEndings();

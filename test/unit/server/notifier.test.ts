@@ -380,6 +380,7 @@ describe('what an operator sees', () => {
     await heard(page);
     expect(notifier.metrics()).toEqual({
       connections: 2,
+      nodes: 1,
       channels: 6, // Order/1, Order/*, Order, two users, a session
       users: 2,
       history: 2,

@@ -1,0 +1,83 @@
+/** The connection that calls go over: opened by the first one that needs it, given up as soon as it is of no use. */
+import { createHash } from 'node:crypto';
+import type { Script } from './scripts.js';
+
+/** One connection of the client library, which neither queues nor repeats anything by itself. */
+export interface RedisConnection {
+  /** Resolves when it can be used. */
+  readonly ready: Promise<void>;
+  /** Resolves when it is over, for whatever reason. */
+  readonly ended: Promise<void>;
+  call(command: string, args: readonly (string | number)[]): Promise<unknown>;
+  /** Resolves when it hears these channels. */
+  subscribe(channels: readonly string[], heard: (channel: string) => void): Promise<void>;
+  /** Ends it at once, without telling the other side. */
+  destroy(): void;
+}
+
+export interface RedisLink {
+  /** Runs a script. Rejects with the server's error or the connection's. */
+  run(script: Script, ...args: readonly (string | number)[]): Promise<unknown>;
+  call(command: string, ...args: readonly (string | number)[]): Promise<unknown>;
+  drop(): void;
+}
+
+/** What a server says that is not, or is no longer, the one to ask: another connection may lead to the one that is. */
+const ELSEWHERE = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|NOAUTH|TRYAGAIN)\b/;
+
+export function createLink(connect: () => RedisConnection): RedisLink {
+  let current: RedisConnection | undefined;
+  const hashes = new Map<Script, string>();
+
+  function opened(): RedisConnection {
+    if (current) return current;
+    const made = connect();
+    current = made;
+    void made.ended.then(() => {
+      if (current === made) current = undefined;
+    });
+    return made;
+  }
+
+  function giveUp(connection: RedisConnection): void {
+    connection.destroy();
+    if (current === connection) current = undefined;
+  }
+
+  async function call(command: string, ...args: readonly (string | number)[]): Promise<unknown> {
+    const connection = opened();
+    try {
+      await connection.ready;
+      return await connection.call(command, args);
+    } catch (error) {
+      if (!isReply(error) || ELSEWHERE.test(error.message)) giveUp(connection);
+      throw error;
+    }
+  }
+
+  return {
+    call,
+    async run(script, ...args) {
+      let hash = hashes.get(script);
+      if (hash === undefined) {
+        hash = createHash('sha1').update(script.text).digest('hex');
+        hashes.set(script, hash);
+      }
+      try {
+        return await call('EVALSHA', hash, script.keys, ...args);
+      } catch (error) {
+        // It restarted, or never had it. Nothing was run.
+        if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
+        return call('EVAL', script.text, script.keys, ...args);
+      }
+    },
+    drop() {
+      if (current) giveUp(current);
+    },
+  };
+}
+
+/** The server answered, with an error. */
+function isReply(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'ReplyError';
+}

@@ -1,0 +1,32 @@
+/** Entries as Redis holds them. */
+import type { LogEntry, Logged } from '../../../adapters/contract.js';
+import { makePosition } from '../../../adapters/position.js';
+
+const KINDS: readonly unknown[] = ['notification', 'resync', 'revoke'] satisfies readonly LogEntry['kind'][];
+
+/** Two arguments of the script for each entry. */
+export function encode(entries: readonly LogEntry[]): string[] {
+  return entries.flatMap((entry) => {
+    const key = entry.kind === 'notification' ? entry.dedupeKey : undefined;
+    return [key === undefined ? '' : `=${key}`, JSON.stringify(entry)];
+  });
+}
+
+/** Of the reply of XRANGE: `[id, ['at', time, 'entry', json]]` for each entry. */
+export function decode(epoch: string, found: unknown): Logged[] {
+  return (found as [string, string[]][]).map(([id, fields]) => ({
+    position: makePosition(epoch, id.slice(0, id.indexOf('-'))),
+    entry: entryOf(fields[3]),
+  }));
+}
+
+/** What this version cannot read, of a newer one perhaps, may concern everybody. */
+function entryOf(json = ''): LogEntry {
+  try {
+    const entry = JSON.parse(json) as LogEntry;
+    if (KINDS.includes(entry.kind)) return entry;
+  } catch {
+    // as below
+  }
+  return { kind: 'resync' };
+}

@@ -1,0 +1,97 @@
+/**
+ * Hints: a consumer of the stream pushes the heads of new messages to this connection once they are stored, which a plain
+ * subscription would tell before they are. One that is lost costs a second: the reader looks by itself.
+ */
+import { createConsumer } from './api.js';
+import type { Link, Session } from './link.js';
+import type { NatsMessage } from './wire.js';
+
+/** Without a message for that long, the server says that it is still there, in milliseconds. */
+const HEARTBEAT_MS = 5_000;
+/** After so long without either, the consumer is taken for gone. */
+const SILENCE_MS = 12_000;
+/** How long the server keeps a consumer whose connection has gone. */
+const ORPHANED_MS = 30_000;
+/** How often to read while nothing says that something is there; with hints, and without. */
+const HINTED_MS = 1_000;
+const BLIND_MS = 50;
+
+const nanoseconds = (ms: number): number => ms * 1_000_000;
+
+export interface Hints {
+  idle(): number;
+  close(): void;
+}
+
+export function createHints(link: Link, stream: string, hint: () => void): Hints {
+  let heardAt = Number.NEGATIVE_INFINITY;
+  let closed = false;
+  let stop: () => void = () => {};
+  let timer: NodeJS.Timeout | undefined;
+
+  async function follow(session: Session): Promise<void> {
+    stop();
+    const inbox = session.wire.inbox((message) => {
+      heardAt = performance.now();
+      const seq = sequenceOf(message);
+      if (seq === undefined) return;
+      session.newest = Math.max(session.newest, seq);
+      hint();
+    });
+    stop = inbox.close;
+    try {
+      await createConsumer(session.wire, stream, {
+        deliver_subject: inbox.subject,
+        deliver_policy: 'new',
+        ack_policy: 'none',
+        headers_only: true,
+        mem_storage: true,
+        num_replicas: 1,
+        idle_heartbeat: nanoseconds(HEARTBEAT_MS),
+        inactive_threshold: nanoseconds(ORPHANED_MS),
+      });
+      heardAt = performance.now();
+      hint(); // what came before it was there
+    } catch {
+      inbox.close(); // whatever is wrong with the engine, the reads tell
+    }
+    if (!closed && !session.wire.over) again(session);
+  }
+
+  function again(session: Session): void {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      if (closed || session.wire.over) return;
+      if (performance.now() - heardAt > SILENCE_MS) void follow(session);
+      else again(session);
+    }, HEARTBEAT_MS);
+    timer.unref();
+  }
+
+  const off = link.onSession((session) => void follow(session));
+  // The connection may have been there before.
+  link.session().then(
+    (session) => {
+      if (!closed && heardAt === Number.NEGATIVE_INFINITY) void follow(session);
+    },
+    () => {},
+  );
+
+  return {
+    idle: () => (performance.now() - heardAt > SILENCE_MS ? BLIND_MS : HINTED_MS),
+    close() {
+      closed = true;
+      clearTimeout(timer);
+      off();
+      stop();
+    },
+  };
+}
+
+/** The message's number in the stream, from the subject for its acknowledgement; none for a heartbeat. */
+function sequenceOf({ reply }: NatsMessage): number | undefined {
+  // $JS.ACK.<stream>.<consumer>.<times>.<seq>.…, since 2.11 perhaps with <domain>.<account> before the stream (ADR-15).
+  const tokens = reply?.startsWith('$JS.ACK.') ? reply.split('.') : [];
+  const seq = Number(tokens.length >= 11 ? tokens[7] : tokens[5]);
+  return Number.isSafeInteger(seq) ? seq : undefined;
+}

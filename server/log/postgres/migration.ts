@@ -1,0 +1,411 @@
+/**
+ * What the log needs in the database: tables and functions. It runs on demand, or by an operator's hand. Long, because it
+ * is one text in another language. The functions carry a number: nodes of two versions can work side by side.
+ *
+ * - `state`: one row for each namespace: its epoch, its floor, and by what the engine is known.
+ * - `log`: the entries. Offsets are given under an advisory lock that is held until the commit is visible, so the order of
+ *   the offsets is the order of the commits, and what a reader sees has no hole. An offset is a running number, followed by
+ *   six random digits: a reader that asks for what comes after an offset proves with it that the log still holds what it
+ *   had read. After a restored copy it does not, even when the log has grown past that number again.
+ * - `outbox`: what applications write within their transactions. See docs/postgres.md for how it gets into the log.
+ * - `leases` and `nodes`: who may do what only one may do; what nodes tell each other.
+ */
+
+/** How long a statement waits for a lock, in milliseconds: less than a node waits for the statement. */
+const LOCK_PATIENCE = 2_500;
+/** Rows of the outbox that one drain moves: tens of milliseconds, in which nobody else appends. */
+export const MOST_DRAINED = 500;
+/** The settings of the functions' callers that make no order: SQLSTATE of a refusal that another transaction mends. */
+export const WRONG_MODE = 'NL001';
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+
+/** The name of something in the schema, for a statement. */
+export function within(schema: string, name: string): string {
+  return `${quoted(schema)}.${name}`;
+}
+
+/** Small tables whose rows change often: room for the new version of a row beside the old one, and early vacuum. */
+const RESTLESS = 'fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200';
+/** Tables through which rows pass: vacuum by the number of dead rows, however large the table was once. */
+const PASSING = 'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000';
+
+/** The statements, without a transaction around them. Running them again changes nothing. */
+export function migrationSql(schema: string): string {
+  const S = quoted(schema);
+  const settings = `SET lock_timeout = ${LOCK_PATIENCE}`;
+  return `
+SELECT pg_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}`)}, 0));
+
+DO $do$ BEGIN
+  IF current_setting('server_version_num')::int < 130000 THEN
+    RAISE EXCEPTION 'notify-listen needs PostgreSQL 13 or newer';
+  END IF;
+  IF to_regnamespace(${literal(S)}) IS NULL THEN
+    CREATE SCHEMA ${S};
+  END IF;
+END $do$;
+
+CREATE TABLE IF NOT EXISTS ${S}.state (
+  namespace text COLLATE "C" PRIMARY KEY,
+  epoch text NOT NULL,
+  floor bigint NOT NULL,
+  system_id text,
+  place text NOT NULL
+) WITH (${RESTLESS});
+
+CREATE TABLE IF NOT EXISTS ${S}.log (
+  namespace text COLLATE "C" NOT NULL,
+  offs bigint NOT NULL,
+  at timestamptz NOT NULL,
+  key text COLLATE "C",
+  entry text NOT NULL,
+  PRIMARY KEY (namespace, offs)
+) WITH (${PASSING});
+CREATE INDEX IF NOT EXISTS log_key ON ${S}.log (namespace, key, offs) WHERE key IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS ${S}.outbox (
+  namespace text COLLATE "C" NOT NULL,
+  xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  id bigint GENERATED ALWAYS AS IDENTITY,
+  token text COLLATE "C" NOT NULL,
+  entries text NOT NULL,
+  PRIMARY KEY (namespace, xid, id)
+) WITH (${PASSING});
+
+CREATE TABLE IF NOT EXISTS ${S}.leases (
+  namespace text COLLATE "C" NOT NULL,
+  name text COLLATE "C" NOT NULL,
+  fence bigint NOT NULL,
+  holder bigint NOT NULL,
+  until timestamptz NOT NULL,
+  checkpoint text,
+  PRIMARY KEY (namespace, name)
+) WITH (${RESTLESS});
+
+CREATE UNLOGGED TABLE IF NOT EXISTS ${S}.nodes (
+  namespace text COLLATE "C" NOT NULL,
+  node text COLLATE "C" NOT NULL,
+  record text NOT NULL,
+  until timestamptz NOT NULL,
+  PRIMARY KEY (namespace, node)
+) WITH (${RESTLESS});
+
+-- By what one notices that this is not the engine that it was: another cluster, a promoted standby or a recovery to a
+-- point in time, a table that was emptied, made anew or copied. What may not be asked here stays unknown.
+CREATE OR REPLACE FUNCTION ${S}.identity_1(OUT system_id text, OUT place text) LANGUAGE plpgsql STABLE AS $fn$
+DECLARE
+  v_line text := '?';
+BEGIN
+  IF pg_is_in_recovery() THEN
+    RAISE EXCEPTION 'this server is a standby, and the log needs the primary' USING ERRCODE = '25006';
+  END IF;
+  IF has_function_privilege('pg_catalog.pg_control_system()', 'execute') THEN
+    SELECT c.system_identifier::text INTO system_id FROM pg_control_system() c;
+  END IF;
+  BEGIN
+    v_line := left(pg_walfile_name(pg_current_wal_lsn()), 8);
+  EXCEPTION WHEN feature_not_supported OR insufficient_privilege OR undefined_function THEN
+    NULL; -- services with a storage of their own have no such names
+  END;
+  place := v_line || '/' || pg_relation_filenode(${literal(`${S}.log`)}::regclass);
+END $fn$;
+
+-- Whether the engine is the one that a row of state tells of.
+CREATE OR REPLACE FUNCTION ${S}.same_1(a_state ${S}.state) RETURNS boolean LANGUAGE plpgsql STABLE AS $fn$
+DECLARE
+  v_now record;
+BEGIN
+  SELECT * INTO v_now FROM ${S}.identity_1();
+  RETURN a_state.place = v_now.place AND coalesce(a_state.system_id <> v_now.system_id, false) = false;
+END $fn$;
+
+-- Begins what writes to the log: a commit that is durable where the server can, one writer at a time until it is visible,
+-- and statements after the lock that see what the writers before committed.
+CREATE OR REPLACE FUNCTION ${S}.begin_1(a_namespace text, a_wait boolean) RETURNS boolean LANGUAGE plpgsql AS $fn$
+BEGIN
+  IF NOT pg_is_in_recovery() AND (current_setting('transaction_isolation') <> 'read committed'
+      OR current_setting('transaction_read_only') = 'on') THEN
+    RAISE EXCEPTION 'notify-listen needs a transaction that is READ COMMITTED and READ WRITE' USING ERRCODE = '${WRONG_MODE}';
+  END IF;
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  IF a_wait THEN
+    PERFORM pg_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}:`)} || a_namespace, 1));
+    RETURN true;
+  END IF;
+  RETURN pg_try_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}:`)} || a_namespace, 1));
+END $fn$;
+
+-- The state, after begin_1. Its epoch becomes a new one when it is a_lost, or when the engine is not what it was; the
+-- entries that are left stay, and so do revocations.
+CREATE OR REPLACE FUNCTION ${S}.open_1(a_namespace text, a_lost text) RETURNS ${S}.state LANGUAGE plpgsql AS $fn$
+DECLARE
+  v_state ${S}.state;
+  v_now record;
+  v_epoch text := left(replace(gen_random_uuid()::text, '-', ''), 16);
+BEGIN
+  SELECT * INTO v_state FROM ${S}.state s WHERE s.namespace = a_namespace;
+  IF FOUND AND v_state.epoch IS DISTINCT FROM a_lost AND ${S}.same_1(v_state) THEN
+    RETURN v_state;
+  END IF;
+  SELECT * INTO v_now FROM ${S}.identity_1();
+  INSERT INTO ${S}.state AS s (namespace, epoch, floor, system_id, place)
+    VALUES (a_namespace, v_epoch, 0, v_now.system_id, v_now.place)
+    ON CONFLICT (namespace) DO UPDATE
+      SET epoch = v_epoch, system_id = coalesce(v_now.system_id, s.system_id), place = v_now.place
+    RETURNING * INTO v_state;
+  -- The last holders may have been forgotten: no fence may be given twice.
+  UPDATE ${S}.leases l SET fence = l.fence + 1000000, holder = 0 WHERE l.namespace = a_namespace;
+  RETURN v_state;
+END $fn$;
+
+CREATE OR REPLACE FUNCTION ${S}.renew_1(a_namespace text, a_lost text, a_channel text) RETURNS text
+LANGUAGE plpgsql ${settings} AS $fn$
+DECLARE
+  v_state ${S}.state;
+BEGIN
+  PERFORM ${S}.begin_1(a_namespace, true);
+  v_state := ${S}.open_1(a_namespace, a_lost);
+  PERFORM pg_notify(a_channel, '');
+  RETURN v_state.epoch;
+END $fn$;
+
+-- Adds entries: a JSON array of [key or null, entry]. Returns their offsets, a copy's being that of the first one.
+CREATE OR REPLACE FUNCTION ${S}.put_1(a_state ${S}.state, a_batch json, a_retention double precision) RETURNS text
+LANGUAGE plpgsql AS $fn$
+DECLARE
+  v_ns text := a_state.namespace;
+  v_at timestamptz := clock_timestamp();
+  v_since timestamptz := v_at - a_retention * interval '1 millisecond';
+  v_salt bigint := floor(random() * 1000000)::bigint;
+  v_base bigint;
+  v_offsets text;
+BEGIN
+  -- From the floor on there are no dead rows to walk over.
+  SELECT max(l.offs) INTO v_base FROM ${S}.log l WHERE l.namespace = v_ns AND l.offs > a_state.floor;
+  v_base := coalesce(v_base, a_state.floor) / 1000000;
+  WITH item AS (
+    SELECT e.n, e.item ->> 0 AS key, e.item ->> 1 AS entry
+    FROM json_array_elements(a_batch) WITH ORDINALITY AS e (item, n)
+  ), known AS (
+    SELECT i.n, i.key, i.entry, CASE WHEN i.key IS NULL THEN i.n ELSE min(i.n) OVER (PARTITION BY i.key) END AS first,
+      CASE WHEN i.key IS NOT NULL THEN (
+        SELECT max(l.offs) FROM ${S}.log l
+        WHERE l.namespace = v_ns AND l.key = i.key AND l.offs > a_state.floor AND l.at > v_since
+      ) END AS older
+    FROM item i
+  ), fresh AS (
+    SELECT k.n, k.key, k.entry, (v_base + row_number() OVER (ORDER BY k.n)) * 1000000 + v_salt AS offs
+    FROM known k WHERE k.older IS NULL AND k.first = k.n
+  ), added AS (
+    INSERT INTO ${S}.log (namespace, offs, at, key, entry) SELECT v_ns, f.offs, v_at, f.key, f.entry FROM fresh f
+  )
+  SELECT string_agg(coalesce(k.older, f.offs)::text, ',' ORDER BY k.n) INTO v_offsets
+  FROM known k LEFT JOIN fresh f ON f.n = k.first;
+  RETURN v_offsets;
+END $fn$;
+
+CREATE OR REPLACE FUNCTION ${S}.append_1(a_namespace text, a_batch json, a_retention double precision, a_channel text,
+  OUT epoch text, OUT offsets text) LANGUAGE plpgsql ${settings} AS $fn$
+DECLARE
+  v_state ${S}.state;
+BEGIN
+  PERFORM ${S}.begin_1(a_namespace, true);
+  v_state := ${S}.open_1(a_namespace, NULL);
+  epoch := v_state.epoch;
+  offsets := ${S}.put_1(v_state, a_batch, a_retention);
+  PERFORM pg_notify(a_channel, '');
+END $fn$;
+
+-- Whether the outbox has rows that are committed and were not when a_drained, a snapshot, was taken; nothing: ever.
+-- The index leads to the rows of transactions that were open then or began later, past all that is dead.
+CREATE OR REPLACE FUNCTION ${S}.pending_1(a_namespace text, a_drained pg_snapshot) RETURNS boolean
+LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $fn$
+DECLARE
+  v_from xid8 := coalesce(pg_snapshot_xmax(a_drained), '0'::xid8);
+  v_open xid8[];
+BEGIN
+  IF EXISTS (SELECT FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid >= v_from) THEN
+    RETURN true;
+  END IF;
+  IF a_drained IS NULL THEN
+    RETURN false;
+  END IF;
+  v_open := ARRAY(SELECT pg_snapshot_xip(a_drained));
+  RETURN EXISTS (SELECT FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid = ANY (v_open));
+END $fn$;
+
+-- Moves committed rows of the outbox into the log. outcome: none, busy (somebody else is writing), moved, more.
+-- drained: the snapshot up to which all was moved; it is durable, and holds while the epoch does.
+CREATE OR REPLACE FUNCTION ${S}.drain_1(a_namespace text, a_epoch text, a_drained pg_snapshot,
+  a_retention double precision, a_channel text, a_wait boolean, OUT outcome text, OUT epoch text, OUT drained text, OUT tokens text)
+LANGUAGE plpgsql SET lock_timeout = ${LOCK_PATIENCE} SET enable_seqscan = off AS $fn$
+DECLARE
+  v_state ${S}.state;
+  v_since pg_snapshot;
+  v_from xid8;
+  v_open xid8[];
+  v_count bigint;
+  v_batch json;
+BEGIN
+  SELECT a_drained INTO v_since FROM ${S}.state s WHERE s.namespace = a_namespace AND s.epoch = a_epoch;
+  IF NOT ${S}.pending_1(a_namespace, v_since) THEN
+    outcome := 'none';
+    RETURN;
+  END IF;
+  IF NOT ${S}.begin_1(a_namespace, a_wait) THEN
+    outcome := 'busy';
+    RETURN;
+  END IF;
+  v_state := ${S}.open_1(a_namespace, NULL);
+  IF v_state.epoch IS DISTINCT FROM a_epoch THEN
+    v_since := NULL;
+  END IF;
+  v_from := coalesce(pg_snapshot_xmax(v_since), '0'::xid8);
+  v_open := CASE WHEN v_since IS NULL THEN '{}' ELSE ARRAY(SELECT pg_snapshot_xip(v_since)) END;
+  -- One statement is one snapshot, taken after the lock: what it does not see, the next drain will.
+  WITH due AS MATERIALIZED (
+    SELECT o.xid, o.id FROM ${S}.outbox o
+    WHERE o.namespace = a_namespace AND (o.xid >= v_from OR o.xid = ANY (v_open))
+    ORDER BY o.id LIMIT ${MOST_DRAINED + 1}
+  ), gone AS (
+    DELETE FROM ${S}.outbox o USING (SELECT d.xid, d.id FROM due d ORDER BY d.id LIMIT ${MOST_DRAINED}) d
+    WHERE o.namespace = a_namespace AND o.xid = d.xid AND o.id = d.id
+    RETURNING o.id, o.token, o.entries
+  )
+  SELECT pg_current_snapshot()::text, (SELECT count(*) FROM due), string_agg(DISTINCT g.token, ','),
+    json_agg(e.item ORDER BY g.id, e.n)
+  INTO drained, v_count, tokens, v_batch
+  FROM gone g, json_array_elements(g.entries::json) WITH ORDINALITY AS e (item, n);
+  IF v_count = 0 THEN
+    outcome := 'none';
+    drained := NULL;
+    RETURN;
+  END IF;
+  PERFORM ${S}.put_1(v_state, v_batch, a_retention);
+  PERFORM pg_notify(a_channel, '');
+  epoch := v_state.epoch;
+  outcome := CASE WHEN v_count > ${MOST_DRAINED} THEN 'more' ELSE 'moved' END;
+  IF outcome = 'more' THEN
+    drained := v_since::text;
+  END IF;
+END $fn$;
+
+-- What comes after an offset, all of one snapshot. sound: the engine is what it was, and holds what was read up to there.
+CREATE OR REPLACE FUNCTION ${S}.read_1(a_namespace text, a_epoch text, a_after bigint, a_limit int, a_drained_epoch text,
+  a_drained pg_snapshot, OUT epoch text, OUT sound boolean, OUT floor text, OUT top text, OUT entries text,
+  OUT pending boolean) LANGUAGE plpgsql STABLE ${settings} AS $fn$
+DECLARE
+  v_state ${S}.state;
+  v_from bigint;
+BEGIN
+  SELECT * INTO v_state FROM ${S}.state s WHERE s.namespace = a_namespace;
+  sound := FOUND AND ${S}.same_1(v_state) AND (
+    a_epoch IS DISTINCT FROM v_state.epoch OR a_after <= v_state.floor
+    OR EXISTS (SELECT FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs = a_after)
+  );
+  epoch := v_state.epoch;
+  IF NOT sound THEN
+    RETURN;
+  END IF;
+  v_from := CASE WHEN a_epoch = v_state.epoch THEN greatest(a_after, v_state.floor) ELSE v_state.floor END;
+  floor := v_state.floor::text;
+  SELECT coalesce(max(l.offs), v_state.floor)::text INTO top
+  FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_state.floor;
+  SELECT '[' || string_agg('["' || w.offs || '",' || w.entry || ']', ',' ORDER BY w.offs) || ']' INTO entries
+  FROM (
+    SELECT l.offs, l.entry FROM ${S}.log l
+    WHERE l.namespace = a_namespace AND l.offs > v_from ORDER BY l.offs LIMIT a_limit
+  ) w;
+  pending := ${S}.pending_1(a_namespace, CASE WHEN a_drained_epoch = v_state.epoch THEN a_drained END);
+END $fn$;
+
+-- Drops a piece of what is too old or too much, from the floor on, and raises the floor. Returns whether there may be more.
+CREATE OR REPLACE FUNCTION ${S}.trim_1(a_namespace text, a_retention double precision, a_cap bigint, a_limit int, a_wait boolean)
+RETURNS boolean LANGUAGE plpgsql ${settings} AS $fn$
+DECLARE
+  v_key bigint := hashtextextended(${literal(`notify-listen:${schema}:`)} || a_namespace, 2);
+  v_since timestamptz := clock_timestamp() - a_retention * interval '1 millisecond';
+  v_floor bigint;
+  v_top bigint;
+  v_bound bigint;
+  v_seen bigint;
+BEGIN
+  -- Losing it in a crash loses nothing: what was dropped is there again.
+  PERFORM set_config('synchronous_commit', 'off', true);
+  IF a_wait THEN
+    PERFORM pg_advisory_xact_lock(v_key);
+  ELSIF NOT pg_try_advisory_xact_lock(v_key) THEN
+    RETURN false;
+  END IF;
+  SELECT s.floor INTO v_floor FROM ${S}.state s WHERE s.namespace = a_namespace;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  SELECT max(l.offs) INTO v_top FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_floor;
+  IF v_top IS NOT NULL THEN
+    WITH piece AS (
+      SELECT l.offs, l.at <= v_since OR l.offs / 1000000 <= v_top / 1000000 - a_cap AS over
+      FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_floor ORDER BY l.offs LIMIT a_limit
+    ), kept AS (
+      SELECT min(p.offs) AS first FROM piece p WHERE NOT p.over
+    )
+    SELECT max(p.offs), count(*) INTO v_bound, v_seen FROM piece p, kept k WHERE p.offs < k.first OR k.first IS NULL;
+  END IF;
+  IF v_bound IS NOT NULL THEN
+    DELETE FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_floor AND l.offs <= v_bound;
+    UPDATE ${S}.state s SET floor = greatest(s.floor, v_bound) WHERE s.namespace = a_namespace;
+  END IF;
+  DELETE FROM ${S}.nodes n WHERE n.namespace = a_namespace AND n.until < clock_timestamp() - interval '1 minute';
+  RETURN coalesce(v_seen, 0) >= a_limit;
+END $fn$;
+
+-- a_do: claim, renew, release, checkpoint, move. Nothing comes back where the lease is not the caller's.
+CREATE OR REPLACE FUNCTION ${S}.lease_1(a_namespace text, a_name text, a_do text, a_fence bigint, a_ttl double precision,
+  a_checkpoint text) RETURNS TABLE (fence text, checkpoint text) LANGUAGE plpgsql ${settings} AS $fn$
+DECLARE
+  v_now timestamptz;
+  v_until timestamptz;
+BEGIN
+  IF current_setting('synchronous_commit') = 'off' THEN
+    PERFORM set_config('synchronous_commit', 'on', true);
+  END IF;
+  IF a_do = 'claim' THEN
+    -- The time is looked up after the row is there and locked, by whoever else claims it.
+    INSERT INTO ${S}.leases AS l (namespace, name, fence, holder, until) VALUES (a_namespace, a_name, 0, 0, '-infinity')
+      ON CONFLICT (namespace, name) DO NOTHING;
+    PERFORM FROM ${S}.leases l WHERE l.namespace = a_namespace AND l.name = a_name FOR UPDATE;
+    v_now := clock_timestamp();
+    v_until := v_now + a_ttl * interval '1 millisecond';
+    RETURN QUERY UPDATE ${S}.leases l SET fence = l.fence + 1, holder = l.fence + 1, until = v_until
+      WHERE l.namespace = a_namespace AND l.name = a_name AND (l.holder = 0 OR l.until <= v_now)
+      RETURNING l.fence::text, l.checkpoint;
+  ELSIF a_do = 'renew' THEN
+    RETURN QUERY UPDATE ${S}.leases l SET until = clock_timestamp() + a_ttl * interval '1 millisecond'
+      WHERE l.namespace = a_namespace AND l.name = a_name AND l.holder = a_fence RETURNING l.fence::text, l.checkpoint;
+  ELSIF a_do = 'release' THEN
+    RETURN QUERY UPDATE ${S}.leases l SET holder = 0
+      WHERE l.namespace = a_namespace AND l.name = a_name AND l.holder = a_fence RETURNING l.fence::text, l.checkpoint;
+  ELSIF a_do = 'move' THEN
+    RETURN QUERY UPDATE ${S}.leases l SET checkpoint = a_checkpoint
+      WHERE l.namespace = a_namespace AND l.name = a_name AND l.fence = a_fence RETURNING l.fence::text, l.checkpoint;
+  ELSE
+    RETURN QUERY SELECT l.fence::text, l.checkpoint FROM ${S}.leases l
+      WHERE l.namespace = a_namespace AND l.name = a_name;
+  END IF;
+END $fn$;
+
+CREATE OR REPLACE FUNCTION ${S}.share_1(a_namespace text, a_node text, a_record text, a_ttl double precision)
+RETURNS TABLE (record text) LANGUAGE plpgsql ${settings} AS $fn$
+BEGIN
+  INSERT INTO ${S}.nodes AS n (namespace, node, record, until)
+    VALUES (a_namespace, a_node, a_record, clock_timestamp() + a_ttl * interval '1 millisecond')
+    ON CONFLICT (namespace, node) DO UPDATE SET record = EXCLUDED.record, until = EXCLUDED.until;
+  RETURN QUERY SELECT n.record FROM ${S}.nodes n
+    WHERE n.namespace = a_namespace AND n.node <> a_node AND n.until > clock_timestamp();
+END $fn$;
+`;
+}

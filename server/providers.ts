@@ -2,10 +2,10 @@
  * Environment constants -> the adapter of the hosted provider that they choose. The only file of the server that knows of
  * vendors; their packages are loaded by the adapters, with the first use.
  */
-import { createRequire } from 'node:module';
 import { createAblyAdapter, readAblySettings } from '../adapters/ably/server.js';
 import type { ProviderAdapter } from '../adapters/provider.js';
 import { createPusherAdapter, readPusherSettings } from '../adapters/pusher/server.js';
+import { isInstalled } from './installed.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -60,7 +60,7 @@ const PROVIDERS: ReadonlyMap<string, Provider> = new Map([
 ] satisfies [string, Provider][]);
 
 /** @param installed tells whether a package can be loaded. Default: looks for it as this package would. */
-export function chooseProvider(env: Env, installed: (name: string) => boolean = canResolve): Choice {
+export function chooseProvider(env: Env, installed: (name: string) => boolean = isInstalled): Choice {
   const provider = PROVIDERS.get(env.NOTIFY_LISTEN_PROVIDER ?? '');
   if (!provider) return { mistakes: [], create: () => undefined };
   const { mistakes, create } = provider.read(env);
@@ -71,13 +71,4 @@ export function chooseProvider(env: Env, installed: (name: string) => boolean = 
         `NOTIFY_LISTEN_PROVIDER is "${env.NOTIFY_LISTEN_PROVIDER}", but its package is not installed; run: npm install ${provider.package}`,
       ];
   return { mistakes: [...mistakes, ...missing], create: (namespace, warn) => create?.(namespace, warn) };
-}
-
-function canResolve(name: string): boolean {
-  try {
-    createRequire(import.meta.url).resolve(name);
-    return true;
-  } catch {
-    return false;
-  }
 }

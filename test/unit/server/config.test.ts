@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { readConfig, type Settings } from '../../../server/config.js';
 import { createNotifier } from '../../../server/index.js';
+import { mistakesInLog } from '../../../server/logs.js';
 import type { LogLine, NotifierOptions } from '../../../server/types.js';
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -99,7 +100,37 @@ describe('readConfig', () => {
   test('row 66: in production a shared engine needs a namespace', () => {
     const shared = { NODE_ENV: 'production', NOTIFY_LISTEN_SECRET: SECRET, NOTIFY_LISTEN_LOG: 'redis://localhost' };
     expect(read(shared).error?.message).toMatch('NOTIFY_LISTEN_NAMESPACE is required in production');
-    expect(read({ ...shared, NOTIFY_LISTEN_NAMESPACE: 'shop' }).error?.message).not.toMatch('NAMESPACE');
+    expect(read({ ...shared, NOTIFY_LISTEN_NAMESPACE: 'shop' }).settings).toMatchObject({ log: 'redis://localhost' });
+  });
+
+  test('a shared log needs a secret everywhere: processes with different ones do not understand each other', () => {
+    expect(read({ NOTIFY_LISTEN_LOG: 'nats://localhost' }).error?.message).toMatch(
+      'NOTIFY_LISTEN_SECRET is required with a',
+    );
+  });
+
+  test('an engine’s URL that is wrong is told without its password; a package that is missing, with the command', () => {
+    for (const address of [
+      'redis://ann:hunter2@',
+      'postgres://ann:hunter2@db/x?migrate=perhaps',
+      'nats://ann:hunter2@:x',
+    ]) {
+      const [mistake, ...more] = mistakesInLog(address);
+      expect(mistake).toMatch(/^NOTIFY_LISTEN_LOG: the (URL|address) of the \w+ log/);
+      expect(mistake).not.toMatch('hunter2');
+      expect(more).toEqual([]);
+    }
+    expect(mistakesInLog('postgres://db/x', () => false)).toEqual([
+      'NOTIFY_LISTEN_LOG needs the package "pg"; run: npm install pg',
+    ]);
+    for (const address of [
+      'memory:',
+      'file:./log',
+      'rediss://cache:6380/1',
+      'postgresql://db/x',
+      'nats://a:4222,b:4222',
+    ])
+      expect(mistakesInLog(address)).toEqual([]);
   });
 
   test('row 66: so does a provider, whatever the log', () => {

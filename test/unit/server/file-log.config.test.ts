@@ -32,7 +32,7 @@ describe('the file log in the configuration', () => {
 
   test('another scheme names what is known', () => {
     expect(read({ NOTIFY_LISTEN_LOG: 'files:./x' }).error).toMatch(
-      'NOTIFY_LISTEN_LOG names "files:"; this version knows: memory:, file:',
+      'NOTIFY_LISTEN_LOG names "files:"; this version knows: memory:, file:./path, redis://…, postgres://… and nats://…',
     );
   });
 

@@ -4,21 +4,25 @@ import type { Notifier } from 'notify-listen/server';
 import { rememberRequest, routes } from 'notify-listen/server/express';
 import type { Database } from './database.js';
 import { Refusal, signedIn } from './desk.js';
+import type { ProcessFigures } from './figures.js';
 import { orderRoutes } from './order-routes.js';
 import { people, personOf } from './people.js';
-import { createReports, findReports, type Reports } from './reports.js';
+import { askForReport, findReports } from './reports.js';
 import { createSessions } from './sessions.js';
 
 export interface AppOptions {
   readonly db: Database;
   readonly notifier: Notifier;
+  /** Has a report worked out in the background, by this process or another. */
+  readonly startReport: (id: number) => unknown;
+  /** The figures of all processes of this desk. */
+  readonly processes: () => Promise<readonly ProcessFigures[]>;
   /** The folder with the built page; none while Vite serves it. */
   readonly page?: string | undefined;
 }
 
-export function createApp({ db, notifier, page }: AppOptions): { app: Express; reports: Reports } {
+export function createApp({ db, notifier, startReport, processes, page }: AppOptions): Express {
   const sessions = createSessions(db);
-  const reports = createReports(db, notifier);
 
   const own = Router({ mergeParams: true });
   own.use(sessions.recognise);
@@ -40,11 +44,18 @@ export function createApp({ db, notifier, page }: AppOptions): { app: Express; r
     response.json(await findReports(db, signedIn(request).person));
   });
   own.post('/api/reports', async (request, response) => {
-    response.status(202).json(await reports.ask(signedIn(request)));
+    const report = await askForReport(db, notifier, signedIn(request));
+    await startReport(report.id);
+    response.status(202).json(report);
   });
 
   const app = express();
   app.disable('x-powered-by');
+  app.use((_request, response, next) => {
+    response.setHeader('x-process', process.pid);
+    next();
+  });
+  app.get('/api/processes', async (_request, response) => void response.json(await processes()));
   app.get('/api/people', (_request, response) => void response.json(people));
   app.use('/as/:person', own);
   app.use(['/api', '/as/:person/api'], () => {
@@ -55,7 +66,7 @@ export function createApp({ db, notifier, page }: AppOptions): { app: Express; r
     app.get('/{*path}', (_request, response) => response.sendFile('index.html', { root: page }));
   }
   app.use(answerErrors);
-  return { app, reports };
+  return app;
 }
 
 const answerErrors: ErrorRequestHandler = (error: { status?: number; message?: string }, _request, response, next) => {

@@ -1,12 +1,19 @@
 /** The database: PGlite, a Postgres inside this process, kept in one folder and seeded on its first start. */
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PGlite, type Transaction } from '@electric-sql/pglite';
+import { PGlite } from '@electric-sql/pglite';
 import { seedOrders } from './seed.js';
 
-export type Database = PGlite;
 /** Whoever can be asked: the database itself, or a transaction in it. */
-export type Queryable = Pick<Transaction, 'query'>;
+export interface Queryable {
+  query<T = Record<string, unknown>>(sql: string, params?: unknown[]): Promise<{ rows: T[] }>;
+}
+
+/** What the desk uses of its database, which another process may have open (`remote-database.ts`). */
+export interface Database extends Queryable {
+  /** Commits when `work` resolves, rolls back when it rejects. */
+  transaction<T>(work: (tx: Queryable) => Promise<T>): Promise<T>;
+}
 
 const TABLES = `
   create table if not exists orders (

@@ -1,6 +1,6 @@
 /** The notifier of the order desk: who is asking, and who may listen to what. */
 import type { Request } from 'express';
-import { createNotifier, type Notifier } from 'notify-listen/server';
+import { createNotifier, type LogLine, type Notifier } from 'notify-listen/server';
 import type { Database } from './database.js';
 import { visibleOrders } from './orders.js';
 import { type Person, people } from './people.js';
@@ -9,9 +9,7 @@ import { ownReports } from './reports.js';
 export function createDeskNotifier(db: Database, env: Record<string, string | undefined>): Notifier {
   return createNotifier<Request, Person>({
     env,
-    logger: (line) => {
-      if (line.level === 'warn' || line.level === 'error') console[line.level](line);
-    },
+    logger: tellTrouble,
     user: (request) => request.login?.person,
     session: (request) => request.login?.session,
     mayListen: (person) => person.mayListen,
@@ -20,6 +18,11 @@ export function createDeskNotifier(db: Database, env: Record<string, string | un
       Report: { many: (person, ids) => ownReports(db, person, ids), all: () => true },
     },
   });
+}
+
+/** On the terminal, what is wrong and nothing else. */
+export function tellTrouble(line: LogLine): void {
+  if (line.level === 'warn' || line.level === 'error') console[line.level](line);
 }
 
 /**

@@ -154,7 +154,14 @@ function connect(address: RedisAddress, tls: ConnectionOptions | undefined): Red
   return {
     ready,
     ended,
-    call: (command, args) => (client as Redis | Cluster).call(command, args.map(String)),
+    async call(command, args) {
+      try {
+        return await (client as Redis | Cluster).call(command, args.map(String));
+      } catch (error) {
+        if (error instanceof Error && error.name === 'ReplyError') throw error;
+        throw new Error('the connection to Redis was lost', { cause: error });
+      }
+    },
     async subscribe(channels, heard) {
       client?.on('message', heard);
       await client?.subscribe(...channels);

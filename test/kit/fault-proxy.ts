@@ -48,6 +48,8 @@ export interface FaultProxyCounts {
   readonly open: number;
   /** Connections that a fault ended. */
   readonly cut: number;
+  /** Connections that have lost bytes: half-open ones. */
+  readonly lost: number;
   /** Bytes passed on. */
   readonly up: number;
   readonly down: number;
@@ -239,7 +241,11 @@ export async function faultProxy(options: FaultProxyOptions): Promise<FaultProxy
       switchTo({ up: {}, down: {} });
       return door('open');
     },
-    counts: () => ({ ...counts, open: wires.size }),
+    counts: () => ({
+      ...counts,
+      open: wires.size,
+      lost: [...wires].filter(({ lost }) => lost.size > 0).length,
+    }),
     async close() {
       closed = true;
       if (listener.listening) listener.close();

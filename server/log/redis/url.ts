@@ -58,10 +58,13 @@ function read(url: string): { address: RedisAddress; mistakes: string[] } {
   if (!scheme) wrong(`is none of the known forms; write ${FORMS}`);
   const rest = url.slice(scheme?.[0].length ?? url.length);
 
-  const [, authority = '', path = '', query = ''] = /^([^/?#]*)\/?([^?#]*)\??(.*)$/s.exec(rest) ?? [];
-  if (scheme && (path + query).includes('@'))
+  const [, authority = '', path = '', query = ''] = /^([^/?#]*)\/?([^?#]*)\??([^#]*)/.exec(rest) ?? [];
+  if (scheme && /[/?#].*@/s.test(rest)) {
+    // What is a host and what a password cannot be told then: nothing more is said.
     wrong('has one of / ? # before its last "@"; write them as %2F, %3F, %23');
-  else if (rest.includes('#')) wrong('has a "#", which means nothing here; in a password write it as %23');
+    return { address: { kind, tls: false, hosts: [], db: 0 }, mistakes };
+  }
+  if (rest.includes('#')) wrong('has a "#", which means nothing here; in a password write it as %23');
 
   const decode = (text: string, what: string): string => {
     try {

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -43,8 +43,8 @@ export interface RedisOptions {
   readonly config?: readonly (readonly [name: string, value: string])[];
   /** Follows the server on this port. */
   readonly replicaOf?: number;
-  /** It is a sentinel, and this is the rest of its file. */
-  readonly sentinel?: { readonly file: string };
+  /** It is a sentinel by itself, of the master on this port, which it calls `main`. */
+  readonly sentinelOf?: number;
   /** Its port, as a configuration may need it beforehand. Default: one that is free. */
   readonly port?: number;
 }
@@ -87,7 +87,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
   }
 }
 
-async function tryToStart({ config = [], replicaOf, sentinel }: RedisOptions, port: number): Promise<RedisServer> {
+async function tryToStart({ config = [], replicaOf, sentinelOf }: RedisOptions, port: number): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'redis-'));
   const given = new Map<string, string>([
     ['port', String(port)],
@@ -100,9 +100,21 @@ async function tryToStart({ config = [], replicaOf, sentinel }: RedisOptions, po
     ...(replicaOf === undefined ? [] : [['replicaof', `127.0.0.1 ${replicaOf}`] as const]),
     ...config,
   ]);
-  const args = sentinel
-    ? [sentinel.file, '--sentinel']
-    : [...given].flatMap(([name, value]) => [`--${name}`, ...words(value)]);
+  const args = [...given].flatMap(([name, value]) => [`--${name}`, ...words(value)]);
+  if (sentinelOf !== undefined) {
+    const file = join(folder, 'sentinel.conf'); // it writes into it
+    writeFileSync(
+      file,
+      `port ${port}
+bind 127.0.0.1
+dir ${folder}
+sentinel monitor main 127.0.0.1 ${sentinelOf} 1
+sentinel down-after-milliseconds main 300
+sentinel failover-timeout main 3000
+`,
+    );
+    args.splice(0, args.length, file, '--sentinel');
+  }
   let child: ChildProcess | undefined;
   let printed = '';
   let admin: Redis | undefined;

@@ -3,7 +3,7 @@
  * be killed, stopped, flushed and failed over. Without `redis-server` the tests are skipped with its name; in CI that is an
  * error.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -38,9 +38,11 @@ export function missingRedis(): string {
   return reason;
 }
 
+type Config = readonly (readonly [name: string, value: string])[];
+
 export interface RedisOptions {
-  /** Lines of its configuration, as `['maxmemory', '2mb']`. */
-  readonly config?: readonly (readonly [name: string, value: string])[];
+  /** Lines of its configuration, as `['maxmemory', '2mb']`; a function is told the folder that it will have. */
+  readonly config?: Config | ((folder: string) => Config);
   /** Follows the server on this port. */
   readonly replicaOf?: number;
   /** It is a sentinel by itself, of the master on this port, which it calls `main`. */
@@ -65,6 +67,15 @@ export interface RedisServer {
   start(): Promise<void>;
   /** Ends it and removes its files. */
   remove(): Promise<void>;
+}
+
+/** A self-signed certificate for `127.0.0.1` in this folder, `certificate.pem` and `key.pem`. */
+export function selfSigned(folder: string): { certificate: string; key: string } {
+  const [certificate, key] = [join(folder, 'certificate.pem'), join(folder, 'key.pem')];
+  const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1 -addext subjectAltName=IP:127.0.0.1 -out ${certificate} -keyout ${key}`;
+  const { status, stderr, error } = spawnSync('openssl', args.split(' '), { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`no certificate\n${stderr}`, { cause: error });
+  return { certificate, key };
 }
 
 export async function freePort(): Promise<number> {
@@ -98,7 +109,7 @@ async function tryToStart({ config = [], replicaOf, sentinelOf }: RedisOptions, 
     // Whatever is slow is a fault that a test made.
     ['repl-diskless-sync-delay', '0'],
     ...(replicaOf === undefined ? [] : [['replicaof', `127.0.0.1 ${replicaOf}`] as const]),
-    ...config,
+    ...(typeof config === 'function' ? config(folder) : config),
   ]);
   const args = [...given].flatMap(([name, value]) => [`--${name}`, ...words(value)]);
   if (sentinelOf !== undefined) {

@@ -11,18 +11,18 @@ export function toAscii(value: unknown): string {
   );
 }
 
-/** An application's key may be of any length and any characters; an index holds its hash. */
-function keyOf(entry: LogEntry): string | null {
+/** An application's key may be of any length and any characters; an index holds its hash, one for each namespace. */
+function keyOf(namespace: string, entry: LogEntry): string | null {
   const key = entry.kind === 'notification' ? entry.dedupeKey : undefined;
-  return key === undefined ? null : createHash('sha256').update(key).digest('base64url');
+  return key === undefined ? null : createHash('sha256').update(`${namespace}\n${key}`).digest('base64url');
 }
 
 /**
  * A JSON array of `[key or null, entry]`. The entry is JSON within JSON: so the database reads a `\u0000` of it as six
  * characters of a text, which it could not hold as one.
  */
-export function encodeBatch(entries: readonly LogEntry[]): string {
-  return JSON.stringify(entries.map((entry) => [keyOf(entry), toAscii(entry)]));
+export function encodeBatch(namespace: string, entries: readonly LogEntry[]): string {
+  return JSON.stringify(entries.map((entry) => [keyOf(namespace, entry), toAscii(entry)]));
 }
 
 /** Entries as `read_1` gives them. */

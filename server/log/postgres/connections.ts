@@ -30,6 +30,7 @@ interface PooledClient {
 interface PgPool {
   connect(): Promise<PooledClient>;
   on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'connect', listener: (client: PgClient) => void): unknown;
   end(): Promise<void>;
 }
 interface ClientSettings {
@@ -98,6 +99,8 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
     // Idle ones stay: opening one takes longer than a statement.
     const opened = new Pool({ ...settings, max: POOLED, idleTimeoutMillis: 0 });
     opened.on('error', () => {}); // an idle connection has ended; the pool has already forgotten it
+    // One that ends in anybody's hands tells its query; untold here, it would end the process.
+    opened.on('connect', (client) => client.on('error', () => {}));
     return opened;
   }
 

@@ -127,7 +127,7 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
     capabilities: { shared: true, durable: true, dedupes: true },
 
     async append(entries: readonly LogEntry[]) {
-      const row = await first('append_1', [namespace, encodeBatch(entries), retention, channel]);
+      const row = await first('append_1', [namespace, encodeBatch(namespace, entries), retention, channel]);
       const { epoch, offsets } = row as Record<string, string>;
       return (offsets as string).split(',').map((offset) => makePosition(epoch as string, offset));
     },
@@ -144,7 +144,7 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
       await execute(`INSERT INTO ${within(schema, 'outbox')} (namespace, token, entries) VALUES ($1, $2, $3)`, [
         namespace,
         token,
-        encodeBatch(entries),
+        encodeBatch(namespace, entries),
       ]);
       sequencer.expect(token);
     },

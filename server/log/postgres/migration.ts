@@ -34,7 +34,10 @@ const PASSING = 'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold
 /** The statements, without a transaction around them. Running them again changes nothing. */
 export function migrationSql(schema: string): string {
   const S = quoted(schema);
-  const settings = `SET lock_timeout = ${LOCK_PATIENCE}`;
+  // Plans are made once for a session, when the tables may still be empty: they must lead through the indexes all the same.
+  // For the same reason the newest offset is asked for by its order, not by max().
+  const indexed = 'SET enable_seqscan = off SET enable_bitmapscan = off';
+  const settings = `SET lock_timeout = ${LOCK_PATIENCE} ${indexed}`;
   return `
 SELECT pg_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}`)}, 0));
 
@@ -52,7 +55,9 @@ CREATE TABLE IF NOT EXISTS ${S}.state (
   epoch text NOT NULL,
   floor bigint NOT NULL,
   system_id text,
-  place text NOT NULL
+  place text NOT NULL,
+  drained pg_snapshot,
+  drained_at timestamptz
 ) WITH (${RESTLESS});
 
 CREATE TABLE IF NOT EXISTS ${S}.log (
@@ -63,7 +68,7 @@ CREATE TABLE IF NOT EXISTS ${S}.log (
   entry text NOT NULL,
   PRIMARY KEY (namespace, offs)
 ) WITH (${PASSING});
-CREATE INDEX IF NOT EXISTS log_key ON ${S}.log (namespace, key, offs) WHERE key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS log_key ON ${S}.log (key, offs) WHERE key IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS ${S}.outbox (
   namespace text COLLATE "C" NOT NULL,
@@ -121,22 +126,34 @@ BEGIN
   RETURN a_state.place = v_now.place AND coalesce(a_state.system_id <> v_now.system_id, false) = false;
 END $fn$;
 
--- Begins what writes to the log: a commit that is durable where the server can, one writer at a time until it is visible,
--- and statements after the lock that see what the writers before committed.
-CREATE OR REPLACE FUNCTION ${S}.begin_1(a_namespace text, a_wait boolean) RETURNS boolean LANGUAGE plpgsql AS $fn$
+-- What a writing transaction needs: statements that see what others committed before a lock was theirs, and a commit that
+-- is durable where the server can.
+CREATE OR REPLACE FUNCTION ${S}.mode_1(a_durable boolean) RETURNS void LANGUAGE plpgsql AS $fn$
 BEGIN
-  IF NOT pg_is_in_recovery() AND (current_setting('transaction_isolation') <> 'read committed'
-      OR current_setting('transaction_read_only') = 'on') THEN
+  IF pg_is_in_recovery() THEN
+    PERFORM ${S}.identity_1(); -- refuses
+  END IF;
+  IF current_setting('transaction_isolation') <> 'read committed' OR current_setting('transaction_read_only') = 'on' THEN
     RAISE EXCEPTION 'notify-listen needs a transaction that is READ COMMITTED and READ WRITE' USING ERRCODE = '${WRONG_MODE}';
   END IF;
-  IF current_setting('synchronous_commit') = 'off' THEN
+  IF NOT a_durable THEN
+    PERFORM set_config('synchronous_commit', 'off', true);
+  ELSIF current_setting('synchronous_commit') = 'off' THEN
     PERFORM set_config('synchronous_commit', 'on', true);
   END IF;
+END $fn$;
+
+-- Begins what writes to the log: one writer at a time, until its commit is visible.
+CREATE OR REPLACE FUNCTION ${S}.begin_1(a_namespace text, a_wait boolean) RETURNS boolean LANGUAGE plpgsql AS $fn$
+DECLARE
+  v_key bigint := hashtextextended(${literal(`notify-listen:${schema}:`)} || a_namespace, 1);
+BEGIN
+  PERFORM ${S}.mode_1(true);
   IF a_wait THEN
-    PERFORM pg_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}:`)} || a_namespace, 1));
+    PERFORM pg_advisory_xact_lock(v_key);
     RETURN true;
   END IF;
-  RETURN pg_try_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}:`)} || a_namespace, 1));
+  RETURN pg_try_advisory_xact_lock(v_key);
 END $fn$;
 
 -- The state, after begin_1. Its epoch becomes a new one when it is a_lost, or when the engine is not what it was; the
@@ -155,7 +172,7 @@ BEGIN
   INSERT INTO ${S}.state AS s (namespace, epoch, floor, system_id, place)
     VALUES (a_namespace, v_epoch, 0, v_now.system_id, v_now.place)
     ON CONFLICT (namespace) DO UPDATE
-      SET epoch = v_epoch, system_id = coalesce(v_now.system_id, s.system_id), place = v_now.place
+      SET epoch = v_epoch, system_id = coalesce(v_now.system_id, s.system_id), place = v_now.place, drained = NULL
     RETURNING * INTO v_state;
   -- The last holders may have been forgotten: no fence may be given twice.
   UPDATE ${S}.leases l SET fence = l.fence + 1000000, holder = 0 WHERE l.namespace = a_namespace;
@@ -185,7 +202,8 @@ DECLARE
   v_offsets text;
 BEGIN
   -- From the floor on there are no dead rows to walk over.
-  SELECT max(l.offs) INTO v_base FROM ${S}.log l WHERE l.namespace = v_ns AND l.offs > a_state.floor;
+  SELECT l.offs INTO v_base FROM ${S}.log l WHERE l.namespace = v_ns AND l.offs > a_state.floor
+    ORDER BY l.offs DESC LIMIT 1;
   v_base := coalesce(v_base, a_state.floor) / 1000000;
   WITH item AS (
     SELECT e.n, e.item ->> 0 AS key, e.item ->> 1 AS entry
@@ -193,8 +211,7 @@ BEGIN
   ), known AS (
     SELECT i.n, i.key, i.entry, CASE WHEN i.key IS NULL THEN i.n ELSE min(i.n) OVER (PARTITION BY i.key) END AS first,
       CASE WHEN i.key IS NOT NULL THEN (
-        SELECT max(l.offs) FROM ${S}.log l
-        WHERE l.namespace = v_ns AND l.key = i.key AND l.offs > a_state.floor AND l.at > v_since
+        SELECT l.offs FROM ${S}.log l WHERE l.key = i.key AND l.at > v_since ORDER BY l.offs DESC LIMIT 1
       ) END AS older
     FROM item i
   ), fresh AS (
@@ -220,10 +237,21 @@ BEGIN
   PERFORM pg_notify(a_channel, '');
 END $fn$;
 
+-- Up to where the outbox was moved, for all that is known: by the state, or by a caller who moved the last of it.
+-- Neither is ahead of what is durable: the numbers of transactions that a crash has forgotten are given again.
+CREATE OR REPLACE FUNCTION ${S}.since_1(a_state ${S}.state, a_epoch text, a_drained pg_snapshot) RETURNS pg_snapshot
+LANGUAGE plpgsql STABLE AS $fn$
+BEGIN
+  IF a_epoch = a_state.epoch AND (a_state.drained IS NULL OR pg_snapshot_xmax(a_state.drained) < pg_snapshot_xmax(a_drained)) THEN
+    RETURN a_drained;
+  END IF;
+  RETURN a_state.drained;
+END $fn$;
+
 -- Whether the outbox has rows that are committed and were not when a_drained, a snapshot, was taken; nothing: ever.
 -- The index leads to the rows of transactions that were open then or began later, past all that is dead.
 CREATE OR REPLACE FUNCTION ${S}.pending_1(a_namespace text, a_drained pg_snapshot) RETURNS boolean
-LANGUAGE plpgsql STABLE SET enable_seqscan = off AS $fn$
+LANGUAGE plpgsql STABLE ${indexed} AS $fn$
 DECLARE
   v_from xid8 := coalesce(pg_snapshot_xmax(a_drained), '0'::xid8);
   v_open xid8[];
@@ -242,7 +270,7 @@ END $fn$;
 -- drained: the snapshot up to which all was moved; it is durable, and holds while the epoch does.
 CREATE OR REPLACE FUNCTION ${S}.drain_1(a_namespace text, a_epoch text, a_drained pg_snapshot,
   a_retention double precision, a_channel text, a_wait boolean, OUT outcome text, OUT epoch text, OUT drained text, OUT tokens text)
-LANGUAGE plpgsql SET lock_timeout = ${LOCK_PATIENCE} SET enable_seqscan = off AS $fn$
+LANGUAGE plpgsql ${settings} AS $fn$
 DECLARE
   v_state ${S}.state;
   v_since pg_snapshot;
@@ -250,8 +278,9 @@ DECLARE
   v_open xid8[];
   v_count bigint;
   v_batch json;
+  v_wrote boolean;
 BEGIN
-  SELECT a_drained INTO v_since FROM ${S}.state s WHERE s.namespace = a_namespace AND s.epoch = a_epoch;
+  SELECT ${S}.since_1(s, a_epoch, a_drained) INTO v_since FROM ${S}.state s WHERE s.namespace = a_namespace;
   IF NOT ${S}.pending_1(a_namespace, v_since) THEN
     outcome := 'none';
     RETURN;
@@ -261,19 +290,20 @@ BEGIN
     RETURN;
   END IF;
   v_state := ${S}.open_1(a_namespace, NULL);
-  IF v_state.epoch IS DISTINCT FROM a_epoch THEN
-    v_since := NULL;
-  END IF;
+  v_since := ${S}.since_1(v_state, a_epoch, a_drained);
   v_from := coalesce(pg_snapshot_xmax(v_since), '0'::xid8);
+  v_wrote := pg_current_xact_id_if_assigned() IS NOT NULL;
   v_open := CASE WHEN v_since IS NULL THEN '{}' ELSE ARRAY(SELECT pg_snapshot_xip(v_since)) END;
   -- One statement is one snapshot, taken after the lock: what it does not see, the next drain will.
   WITH due AS MATERIALIZED (
-    SELECT o.xid, o.id FROM ${S}.outbox o
-    WHERE o.namespace = a_namespace AND (o.xid >= v_from OR o.xid = ANY (v_open))
-    ORDER BY o.id LIMIT ${MOST_DRAINED + 1}
+    SELECT c.tid, c.id FROM (
+      SELECT o.ctid AS tid, o.id FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid >= v_from
+      UNION ALL
+      SELECT o.ctid, o.id FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid = ANY (v_open)
+    ) c ORDER BY c.id LIMIT ${MOST_DRAINED + 1}
   ), gone AS (
-    DELETE FROM ${S}.outbox o USING (SELECT d.xid, d.id FROM due d ORDER BY d.id LIMIT ${MOST_DRAINED}) d
-    WHERE o.namespace = a_namespace AND o.xid = d.xid AND o.id = d.id
+    DELETE FROM ${S}.outbox o
+    WHERE o.ctid = ANY (ARRAY(SELECT d.tid FROM due d ORDER BY d.id LIMIT ${MOST_DRAINED}))
     RETURNING o.id, o.token, o.entries
   )
   SELECT pg_current_snapshot()::text, (SELECT count(*) FROM due), string_agg(DISTINCT g.token, ','),
@@ -289,8 +319,9 @@ BEGIN
   PERFORM pg_notify(a_channel, '');
   epoch := v_state.epoch;
   outcome := CASE WHEN v_count > ${MOST_DRAINED} THEN 'more' ELSE 'moved' END;
-  IF outcome = 'more' THEN
-    drained := v_since::text;
+  -- A part is not all; and a transaction that wrote before has a number that may be below those that the snapshot tells of.
+  IF outcome = 'more' OR v_wrote THEN
+    drained := NULL;
   END IF;
 END $fn$;
 
@@ -313,14 +344,15 @@ BEGIN
   END IF;
   v_from := CASE WHEN a_epoch = v_state.epoch THEN greatest(a_after, v_state.floor) ELSE v_state.floor END;
   floor := v_state.floor::text;
-  SELECT coalesce(max(l.offs), v_state.floor)::text INTO top
-  FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_state.floor;
+  SELECT l.offs::text INTO top FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_state.floor
+    ORDER BY l.offs DESC LIMIT 1;
+  top := coalesce(top, floor);
   SELECT '[' || string_agg('["' || w.offs || '",' || w.entry || ']', ',' ORDER BY w.offs) || ']' INTO entries
   FROM (
     SELECT l.offs, l.entry FROM ${S}.log l
     WHERE l.namespace = a_namespace AND l.offs > v_from ORDER BY l.offs LIMIT a_limit
   ) w;
-  pending := ${S}.pending_1(a_namespace, CASE WHEN a_drained_epoch = v_state.epoch THEN a_drained END);
+  pending := ${S}.pending_1(a_namespace, ${S}.since_1(v_state, a_drained_epoch, a_drained));
 END $fn$;
 
 -- Drops a piece of what is too old or too much, from the floor on, and raises the floor. Returns whether there may be more.
@@ -335,7 +367,7 @@ DECLARE
   v_seen bigint;
 BEGIN
   -- Losing it in a crash loses nothing: what was dropped is there again.
-  PERFORM set_config('synchronous_commit', 'off', true);
+  PERFORM ${S}.mode_1(false);
   IF a_wait THEN
     PERFORM pg_advisory_xact_lock(v_key);
   ELSIF NOT pg_try_advisory_xact_lock(v_key) THEN
@@ -345,7 +377,15 @@ BEGIN
   IF NOT FOUND THEN
     RETURN false;
   END IF;
-  SELECT max(l.offs) INTO v_top FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_floor;
+  -- Where all that this statement sees of the outbox was moved, nobody need look at it again. It is the first to write, so
+  -- the number of its transaction is above those that it tells of, and a crash that forgets them forgets it.
+  IF pg_relation_size(${literal(`${S}.outbox`)}::regclass) > 0 THEN
+    UPDATE ${S}.state s SET drained = pg_current_snapshot(), drained_at = clock_timestamp()
+    WHERE s.namespace = a_namespace AND coalesce(s.drained_at < clock_timestamp() - interval '3 seconds', true)
+      AND NOT ${S}.pending_1(a_namespace, s.drained);
+  END IF;
+  SELECT l.offs INTO v_top FROM ${S}.log l WHERE l.namespace = a_namespace AND l.offs > v_floor
+    ORDER BY l.offs DESC LIMIT 1;
   IF v_top IS NOT NULL THEN
     WITH piece AS (
       SELECT l.offs, l.at <= v_since OR l.offs / 1000000 <= v_top / 1000000 - a_cap AS over
@@ -370,9 +410,7 @@ DECLARE
   v_now timestamptz;
   v_until timestamptz;
 BEGIN
-  IF current_setting('synchronous_commit') = 'off' THEN
-    PERFORM set_config('synchronous_commit', 'on', true);
-  END IF;
+  PERFORM ${S}.mode_1(true);
   IF a_do = 'claim' THEN
     -- The time is looked up after the row is there and locked, by whoever else claims it.
     INSERT INTO ${S}.leases AS l (namespace, name, fence, holder, until) VALUES (a_namespace, a_name, 0, 0, '-infinity')
@@ -401,6 +439,7 @@ END $fn$;
 CREATE OR REPLACE FUNCTION ${S}.share_1(a_namespace text, a_node text, a_record text, a_ttl double precision)
 RETURNS TABLE (record text) LANGUAGE plpgsql ${settings} AS $fn$
 BEGIN
+  PERFORM ${S}.mode_1(false);
   INSERT INTO ${S}.nodes AS n (namespace, node, record, until)
     VALUES (a_namespace, a_node, a_record, clock_timestamp() + a_ttl * interval '1 millisecond')
     ON CONFLICT (namespace, node) DO UPDATE SET record = EXCLUDED.record, until = EXCLUDED.until;

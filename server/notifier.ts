@@ -256,6 +256,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       notified: publishing.notified(),
       refused,
       nodes: cluster.nodes(),
+      everywhere: sse.hub.connections() + cluster.others().connections,
       history: follower.history.size(),
       waiting: publishing.waiting(),
       degraded: !follower.healthy(),

@@ -155,6 +155,8 @@ export interface Metrics {
   readonly connections: number;
   /** Nodes on the shared log that are alive, this one included. */
   readonly nodes: number;
+  /** Connections of all nodes, as far as this one knows: the others' are seconds old. */
+  readonly everywhere: number;
   readonly channels: number;
   readonly users: number;
   /** Entries in the compacted history. */

@@ -19,6 +19,7 @@ export const STREAM_NOT_FOUND = 10_059;
 export const MESSAGE_NOT_FOUND = 10_037;
 export const WRONG_LAST_SEQUENCE = 10_071;
 const NAME_IN_USE = 10_058;
+const NO_STORAGE = 10_047;
 const NO_JETSTREAM: readonly number[] = [10_039, 10_076];
 
 interface ApiFault {
@@ -74,8 +75,12 @@ async function call<T>(wire: Wire, name: string, body?: unknown): Promise<T> {
   if (!answer.error) return answer;
   if (NO_JETSTREAM.includes(answer.error.err_code ?? 0))
     throw new Error(NOT_ENABLED, { cause: new JetStreamError(name, answer.error) });
+  if (answer.error.err_code === NO_STORAGE) throw new Error(NO_ROOM, { cause: new JetStreamError(name, answer.error) });
   throw new JetStreamError(name, answer.error);
 }
+
+const NO_ROOM =
+  'JetStream has not enough storage for the stream of the log, which reserves 2 KiB for each entry that it may keep: give it more (max_file_store), or keep less (cap)';
 
 const NOT_ENABLED =
   'JetStream does not answer: it is not enabled on the NATS server or for this account (start nats-server with -js, or put jetstream { store_dir: … } into its configuration), or has not started yet';
@@ -168,6 +173,10 @@ export async function createConsumer(
 ): Promise<string> {
   const { name } = await call<{ name: string }>(wire, `CONSUMER.CREATE.${stream}`, { stream_name: stream, config });
   return name;
+}
+
+export async function deleteConsumer(wire: Wire, stream: string, name: string): Promise<void> {
+  await call(wire, `CONSUMER.DELETE.${stream}.${name}`);
 }
 
 /** Whether the server refused with this code. */

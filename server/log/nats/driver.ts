@@ -94,7 +94,7 @@ export function createNatsDriver(options: NatsDriverOptions): EngineDriver {
       return await work(session);
     } catch (error) {
       if (!(error instanceof NobodyError) && !isCode(error, STREAM_NOT_FOUND)) throw error;
-      await prepare(session);
+      await link.again(session);
       return work(session);
     }
   }
@@ -138,7 +138,9 @@ export function createNatsDriver(options: NatsDriverOptions): EngineDriver {
     renew: (epoch) => onWire((wire) => renewEpoch(wire, names, epoch)),
 
     watch(hint) {
-      hints ??= createHints(link, names.log, hint);
+      hints ??= createHints(link, names.log, hint, (error) =>
+        logger({ level: 'warn', message: 'NATS gives no hints: the log is read every 50 ms instead', error }),
+      );
       return () => {
         hints?.close();
         hints = undefined;

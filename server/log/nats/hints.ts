@@ -3,8 +3,8 @@
  * subscription would tell before they are. One that is lost costs a second: the reader looks by itself.
  */
 import { createConsumer } from './api.js';
+import { placeOfDelivery } from './bulk.js';
 import type { Link, Session } from './link.js';
-import type { NatsMessage } from './wire.js';
 
 /** Without a message for that long, the server says that it is still there, in milliseconds. */
 const HEARTBEAT_MS = 5_000;
@@ -23,19 +23,23 @@ export interface Hints {
   close(): void;
 }
 
-export function createHints(link: Link, stream: string, hint: () => void): Hints {
+/** @param refused is told once, when the engine has no hints to give. */
+export function createHints(link: Link, stream: string, hint: () => void, refused: (error: unknown) => void): Hints {
   let heardAt = Number.NEGATIVE_INFINITY;
   let closed = false;
   let stop: () => void = () => {};
   let timer: NodeJS.Timeout | undefined;
+  let followed: Session | undefined;
+  let told = false;
 
   async function follow(session: Session): Promise<void> {
+    followed = session;
     stop();
     const inbox = session.wire.inbox((message) => {
       heardAt = performance.now();
-      const seq = sequenceOf(message);
-      if (seq === undefined) return;
-      session.newest = Math.max(session.newest, seq);
+      const place = placeOfDelivery(message.reply);
+      if (!place) return; // a heartbeat
+      session.newest = Math.max(session.newest, place.seq);
       hint();
     });
     stop = inbox.close;
@@ -52,8 +56,11 @@ export function createHints(link: Link, stream: string, hint: () => void): Hints
       });
       heardAt = performance.now();
       hint(); // what came before it was there
-    } catch {
-      inbox.close(); // whatever is wrong with the engine, the reads tell
+    } catch (error) {
+      inbox.close();
+      // What is wrong with the engine, the reads tell. But this may be all that is wrong.
+      if (!session.wire.over && !told) refused(error);
+      told ||= !session.wire.over;
     }
     if (!closed && !session.wire.over) again(session);
   }
@@ -68,11 +75,11 @@ export function createHints(link: Link, stream: string, hint: () => void): Hints
     timer.unref();
   }
 
-  const off = link.onSession((session) => void follow(session));
+  const off = link.onReady((session) => void follow(session));
   // The connection may have been there before.
   link.session().then(
     (session) => {
-      if (!closed && heardAt === Number.NEGATIVE_INFINITY) void follow(session);
+      if (!closed && followed !== session) void follow(session);
     },
     () => {},
   );
@@ -86,12 +93,4 @@ export function createHints(link: Link, stream: string, hint: () => void): Hints
       stop();
     },
   };
-}
-
-/** The message's number in the stream, from the subject for its acknowledgement; none for a heartbeat. */
-function sequenceOf({ reply }: NatsMessage): number | undefined {
-  // $JS.ACK.<stream>.<consumer>.<times>.<seq>.…, since 2.11 perhaps with <domain>.<account> before the stream (ADR-15).
-  const tokens = reply?.startsWith('$JS.ACK.') ? reply.split('.') : [];
-  const seq = Number(tokens.length >= 11 ? tokens[7] : tokens[5]);
-  return Number.isSafeInteger(seq) ? seq : undefined;
 }

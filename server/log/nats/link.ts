@@ -21,10 +21,12 @@ export interface LinkOptions {
 export interface Link {
   /** Resolves with the connection that is open, or a new one. */
   session(): Promise<Session>;
+  /** The streams are gone: makes them anew. */
+  again(session: Session): Promise<void>;
   /** Ends it at once, also one that is being opened. */
   drop(why: string): void;
-  /** Called with every new session. Returns how to stop. */
-  onSession(heard: (session: Session) => void): () => void;
+  /** Called whenever the streams were made sure of. Returns how to stop. */
+  onReady(heard: (session: Session) => void): () => void;
 }
 
 export function createLink({ open, prepare }: LinkOptions): Link {
@@ -36,13 +38,17 @@ export function createLink({ open, prepare }: LinkOptions): Link {
     tell(wire);
     const session: Session = { wire, epoch: '', checkedAt: 0, newest: 0 };
     try {
-      await prepare(session);
+      await again(session);
     } catch (error) {
       wire.close();
       throw error;
     }
-    for (const heard of [...hearing]) heard(session);
     return session;
+  }
+
+  async function again(session: Session): Promise<void> {
+    await prepare(session);
+    for (const heard of [...hearing]) heard(session);
   }
 
   return {
@@ -61,13 +67,14 @@ export function createLink({ open, prepare }: LinkOptions): Link {
       });
       return mine.session;
     },
+    again,
     drop(why) {
       const mine = current;
       current = undefined;
       mine?.abort.abort();
       mine?.wire?.close(why);
     },
-    onSession(heard) {
+    onReady(heard) {
       hearing.add(heard);
       return () => hearing.delete(heard);
     },

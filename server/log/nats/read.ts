@@ -6,6 +6,7 @@ import type { LogEntry, Logged } from '../../../adapters/contract.js';
 import { comparePositions, epochOf, type Position } from '../../../adapters/position.js';
 import type { Slice } from '../shared/driver.js';
 import { getMessage, type StoredMessage } from './api.js';
+import { bulk } from './bulk.js';
 import type { Session } from './link.js';
 import type { Names } from './names.js';
 import { endOf, nextAfter, placeOf } from './places.js';
@@ -13,8 +14,8 @@ import type { Standing } from './standing.js';
 
 /** How often a window is begun anew because its beginning expired. */
 const RESTARTS = 5;
-/** Messages that are asked for at once: each may be as large as the server's limit. */
-const AT_ONCE = 200;
+/** From so many messages on, a consumer for the moment brings them; it costs two round trips more. */
+const BULK = 100;
 
 export interface ReadOptions {
   readonly session: Session;
@@ -26,68 +27,91 @@ export interface ReadOptions {
   readonly strange: (message: StoredMessage) => void;
 }
 
-type Found = ReadonlyMap<number, StoredMessage>;
-
-export async function read(
-  { session, names, standing, missing, strange }: ReadOptions,
-  after: Position | undefined,
-  limit: number,
-): Promise<Slice> {
-  const { wire } = session;
-  let restarts = 0;
-  const next = after === undefined ? Number.POSITIVE_INFINITY : nextAfter(after);
-
-  async function fetch(from: number, to: number): Promise<Found> {
-    const count = Math.max(0, Math.min(to - from + 1, limit, AT_ONCE));
-    const messages = await Promise.all(
-      Array.from({ length: count }, (_, index) => getMessage(wire, names.log, from + index)),
-    );
-    return new Map(messages.flatMap((message) => (message ? [[message.seq, message]] : [])));
-  }
-
-  const ahead = after !== undefined && epochOf(after) === session.epoch ? fetch(next, session.newest) : NONE;
-  // Its rejection is heard below; it must not be unheard when the other rejects first.
-  ahead.catch(() => {});
-  let { epoch, first, last, whole } = await standing();
-  let found = await ahead;
-  const began = epoch;
-  const known = after !== undefined && epochOf(after) === epoch;
-  // What was appended between the two questions is part of the answer.
-  while (known && found.has(last + 1)) last += 1;
-
-  const entries: Logged[] = [];
-  const slice = (more: boolean): Slice => ({ floor: endOf(epoch, first - 1), top: endOf(epoch, last), entries, more });
-  // Another log, or more than there is, or trimmed past: the slice shows it.
-  if (after !== undefined && (!known || next > last || next < first)) return slice(false);
-
-  for (let seq = known ? next : first; seq <= last; seq++) {
-    if (!found.has(seq)) found = await fetch(seq, last);
-    const message = found.get(seq);
-    if (message) {
-      for (const logged of entriesOf(epoch, message, strange)) {
-        if (after !== undefined && (comparePositions(logged.position, after) ?? 1) <= 0) continue;
-        if (entries.length === limit) return slice(true);
-        entries.push(logged);
-      }
-    } else if (seq > whole) {
-      ({ epoch, first, last, whole } = await standing());
-      // Expired while we read, or the epoch of another node. Else somebody took it out.
-      if (epoch === began && first <= seq) {
-        await missing(epoch, seq);
-        ({ epoch, first, last, whole } = await standing());
-      }
-      entries.length = 0;
-      if (after !== undefined) return slice(false);
-      // The window is read anew. Nothing of the old one may get the new epoch.
-      if (++restarts > RESTARTS) throw new Error('the NATS stream changes faster than it is read');
-      found = new Map();
-      seq = first - 1;
-    }
-  }
-  return slice(false);
+interface Found {
+  readonly messages: ReadonlyMap<number, StoredMessage>;
+  /** What is above this number was not asked for, or not brought. */
+  readonly upTo: number;
 }
 
-const NONE: Promise<Found> = Promise.resolve(new Map());
+const NOTHING: Found = { messages: new Map(), upTo: 0 };
+
+interface Collected {
+  readonly entries: readonly Logged[];
+  readonly more: boolean;
+  /** The first number that has no message. */
+  readonly hole?: number | undefined;
+  /** The one that had one when the epoch was made. */
+  readonly lost?: number;
+}
+
+export async function read(options: ReadOptions, after: Position | undefined, limit: number): Promise<Slice> {
+  const { session, names, standing, missing, strange } = options;
+  const { wire } = session;
+  const next = after === undefined ? 0 : nextAfter(after);
+
+  async function fetch(from: number, to: number): Promise<Found> {
+    const count = Math.max(0, Math.min(to - from + 1, limit));
+    const came =
+      count >= BULK
+        ? await bulk(wire, names.log, from, count)
+        : await Promise.all(Array.from({ length: count }, (_, index) => getMessage(wire, names.log, from + index)));
+    const messages = new Map(came.flatMap((message) => (message ? [[message.seq, message]] : [])));
+    return { messages, upTo: Math.max(0, ...messages.keys()) };
+  }
+
+  async function collect(from: number, { epoch, last, whole }: Standing, ahead: Found): Promise<Collected> {
+    const entries: Logged[] = [];
+    let found = ahead;
+    let hole: number | undefined;
+    for (let seq = from; seq <= last; seq++) {
+      if (seq > found.upTo) found = await fetch(seq, last);
+      // What a consumer did not bring may be there all the same.
+      const message = found.messages.get(seq) ?? (await getMessage(wire, names.log, seq));
+      if (!message) {
+        hole ??= seq;
+        if (seq > whole) return { entries, more: false, hole, lost: seq };
+        continue;
+      }
+      for (const logged of entriesOf(epoch, message, strange)) {
+        if (after !== undefined && (comparePositions(logged.position, after) ?? 1) <= 0) continue;
+        if (entries.length === limit) return { entries, more: true, hole };
+        entries.push(logged);
+      }
+    }
+    return { entries, more: false, hole };
+  }
+
+  const isKnown = (epoch: string): boolean => after !== undefined && epochOf(after) === epoch;
+  // Never so many that they are worth a consumer.
+  const asked = isKnown(session.epoch) ? fetch(next, Math.min(session.newest, next + BULK - 2)) : NOTHING;
+  let [at, ahead] = await Promise.all([standing(), asked]);
+  if (isKnown(at.epoch)) {
+    // What was appended between the two questions is part of the answer.
+    let { last } = at;
+    while (ahead.messages.has(last + 1)) last += 1;
+    at = { ...at, last };
+  }
+  // Another log, or more than there is, or trimmed past: the slice shows it.
+  if (after !== undefined && (!isKnown(at.epoch) || next > at.last || next < at.first)) return sliceOf(at);
+
+  for (let n = 0; n <= RESTARTS; n++) {
+    const { hole, lost, ...collected } = await collect(after === undefined ? at.first : next, at, ahead);
+    if (hole === undefined) return sliceOf(at, collected);
+    // It has expired meanwhile, or was known when the epoch was made, or somebody took it out.
+    const now = await standing();
+    const kept = now.epoch === at.epoch && now.first <= hole;
+    if (kept && lost === undefined) return sliceOf(at, collected);
+    if (kept && lost !== undefined) await missing(at.epoch, lost);
+    at = kept ? await standing() : now;
+    if (after !== undefined) return sliceOf(at);
+    ahead = NOTHING; // nothing of the former epoch may get the new one
+  }
+  throw new Error('the NATS stream changes faster than it is read');
+}
+
+function sliceOf({ epoch, first, last }: Standing, { entries, more }: Collected = { entries: [], more: false }): Slice {
+  return { floor: endOf(epoch, first - 1), top: endOf(epoch, last), entries, more };
+}
 
 function entriesOf(epoch: string, message: StoredMessage, strange: (message: StoredMessage) => void): Logged[] {
   const { seq, data } = message;

@@ -69,8 +69,10 @@ export interface Wire {
   readonly info: ServerInfo;
   /** Rejects with a {@link NobodyError} when nobody is there to answer, and with a {@link WireError} when nobody does. */
   request(subject: string, body: string, headers?: Readonly<Record<string, string>>): Promise<NatsMessage>;
-  /** Everything that comes for a subject of its own, for what the server is to send there. */
-  inbox(receive: (message: NatsMessage) => void): { readonly subject: string; close(): void };
+  /** Sends what is answered by messages for `reply`, an inbox. */
+  send(subject: string, body: string, reply: string): void;
+  /** Everything that comes for a subject of its own, for what the server is to send there; `ended`: nothing more will. */
+  inbox(receive: (message: NatsMessage) => void, ended?: () => void): { readonly subject: string; close(): void };
   /** It has ended. */
   readonly over: boolean;
   /** Ends it at once; whatever waits for an answer is rejected. */
@@ -93,10 +95,13 @@ export function createWire(connection: NatsConnection, nats: NatsModule): Wire {
   let count = 0;
   let over = false;
   let timer: NodeJS.Timeout | undefined;
+  const endings = new Set<() => void>();
 
   function close(why = 'the connection to NATS ended'): void {
     if (over) return;
     over = true;
+    for (const end of endings) end();
+    endings.clear();
     clearTimeout(timer);
     for (const one of pending.values()) one.reject(new WireError(why));
     pending.clear();
@@ -169,7 +174,9 @@ export function createWire(connection: NatsConnection, nats: NatsModule): Wire {
           reject(error);
         }
       }),
-    inbox(receive) {
+    send: (subject, body, reply) => connection.publish(subject, body, { reply }),
+    inbox(receive, ended = () => {}) {
+      endings.add(ended);
       const subject = nats.createInbox();
       const subscription = connection.subscribe(subject, {
         callback: (error, message) => {
@@ -179,6 +186,7 @@ export function createWire(connection: NatsConnection, nats: NatsModule): Wire {
       return {
         subject,
         close: () => {
+          endings.delete(ended);
           if (!over) subscription.unsubscribe();
         },
       };

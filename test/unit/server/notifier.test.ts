@@ -381,6 +381,7 @@ describe('what an operator sees', () => {
     expect(notifier.metrics()).toEqual({
       connections: 2,
       nodes: 1,
+      everywhere: 2,
       channels: 6, // Order/1, Order/*, Order, two users, a session
       users: 2,
       history: 2,

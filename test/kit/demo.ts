@@ -66,12 +66,19 @@ export interface DemoOptions {
   readonly port?: number;
   /** As behind `npm run demo -- --provider`. */
   readonly provider?: string;
+  /** As behind `--processes`. */
+  readonly processes?: number;
+  /** As behind `--log`. */
+  readonly log?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Resolves as soon as the demo has printed its address. */
-export async function startDemo(data: string, { port = 0, provider, env }: DemoOptions = {}): Promise<Demo> {
-  const named = provider === undefined ? [] : ['--provider', provider];
+export async function startDemo(data: string, { port = 0, env, ...options }: DemoOptions = {}): Promise<Demo> {
+  const { provider, processes, log } = options;
+  const named = Object.entries({ provider, processes, log }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, String(value)],
+  );
   const child = spawn(process.execPath, ['--import', 'tsx', 'demo/start.ts', ...named], {
     cwd: root,
     env: { ...process.env, PORT: String(port), DEMO_DATA: data, NODE_ENV: undefined, ...env },

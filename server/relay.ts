@@ -16,11 +16,11 @@ import type { LogLine, RelayMetrics } from './types.js';
 /** Its name in the log's engine. */
 const LEASE = 'relay';
 /** For how long the provider goes without a relay when its holder is killed, in milliseconds; renewed at a third of it. */
-export const LEASE_LIFE = 15_000;
+export const LEASE_LIFE = 6_000;
 /** How often a node that does not hold the lease asks for it, in milliseconds; jittered down to half of it. */
-export const ASK_EVERY = 5_000;
+export const ASK_EVERY = 2_000;
 /** How long one answer of the engine may take, in milliseconds. */
-const ENGINE_PATIENCE = 4_000;
+const ENGINE_PATIENCE = 1_500;
 /** How long `close` tries to bring out what waits, in milliseconds; what is left is the next holder's. */
 const FLUSH_WITHIN = 2_000;
 

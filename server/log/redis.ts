@@ -111,6 +111,19 @@ async function createClient(address: RedisAddress, tls: ConnectionOptions | unde
   });
 }
 
+/** What the server answers is thrown as it is, anything else as what it is: nobody knows what became of the call. */
+async function told<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw error instanceof Error && error.name === 'ReplyError' ? error : lost(error);
+  }
+}
+
+function lost(cause: unknown): Error {
+  return new Error('the connection to Redis was lost', { cause });
+}
+
 function connect(address: RedisAddress, tls: ConnectionOptions | undefined): RedisConnection {
   let client: Redis | Cluster | undefined;
   let over = false;
@@ -134,10 +147,10 @@ function connect(address: RedisAddress, tls: ConnectionOptions | undefined): Red
     client = made;
     await made.connect();
   }
-  const lost = ended.then(() => {
+  const gone = ended.then(() => {
     throw new Error('the connection to Redis was closed', { cause: fault });
   });
-  const ready = Promise.race([open(), lost]).catch((error: unknown) => {
+  const ready = Promise.race([open(), gone]).catch((error: unknown) => {
     destroy();
     throw fault instanceof Error ? new Error(`Redis cannot be reached: ${fault.message}`, { cause: fault }) : error;
   });
@@ -154,13 +167,15 @@ function connect(address: RedisAddress, tls: ConnectionOptions | undefined): Red
   return {
     ready,
     ended,
-    async call(command, args) {
-      try {
-        return await (client as Redis | Cluster).call(command, args.map(String));
-      } catch (error) {
-        if (error instanceof Error && error.name === 'ReplyError') throw error;
-        throw new Error('the connection to Redis was lost', { cause: error });
-      }
+    call: (command, args) => told((client as Redis | Cluster).call(command, args.map(String))),
+    async all(commands) {
+      const sent = (client as Redis | Cluster).pipeline();
+      for (const [name, ...args] of commands) sent.call(name, ...args.map(String));
+      const answers = (await told(sent.exec())) ?? [];
+      return answers.map(([error, answer]) => {
+        if (error) throw error.name === 'ReplyError' ? error : lost(error);
+        return answer;
+      });
     },
     async subscribe(channels, heard) {
       client?.on('message', heard);

@@ -1,13 +1,13 @@
 /** The driver of Redis: each call is one script. What all shared logs have in common is in `shared/`. */
 import type { Lease, LogEntry } from '../../../adapters/contract.js';
-import { makePosition, type Position, parsePosition } from '../../../adapters/position.js';
+import { isAfter, makePosition, type Position, parsePosition } from '../../../adapters/position.js';
 import type { LogLine } from '../../types.js';
 import type { EngineDriver, Slice } from '../shared/driver.js';
 import { newEpoch } from '../window.js';
-import { createLink, type RedisConnection } from './connection.js';
+import { type Argument, createLink, type RedisConnection } from './connection.js';
 import { decode, encode } from './entries.js';
 import { createHints } from './hints.js';
-import { APPEND, LEASE, MEMORY, READ, RENEW, type Script, SHARE } from './scripts.js';
+import { APPEND, LEASE, LOOK, MEMORY, RENEW, SHARE } from './scripts.js';
 
 /** Records of other nodes that one call answers with; the one that was renewed least recently goes first. */
 const MOST_NODES = 1_000;
@@ -36,8 +36,9 @@ export function createRedisDriver(options: RedisDriverOptions): EngineDriver {
   const { connect, namespace, db, retention, cap, logger } = options;
   /** The braces put all keys into one slot of a cluster. */
   const prefix = `{notify-listen:${namespace}}`;
-  const [meta, leases, nodes] = [`${prefix}:meta`, `${prefix}:leases`, `${prefix}:nodes`];
-  const keys = [meta, `${prefix}:entries`, `${prefix}:copies`];
+  const [meta, entriesKey] = [`${prefix}:meta`, `${prefix}:entries`];
+  const keys = [meta, entriesKey, `${prefix}:copies`];
+  const [leases, nodes] = [`${prefix}:leases`, `${prefix}:nodes`];
   // Channels know nothing of databases.
   const channel = `${prefix}:${db}:hints`;
   const node = newEpoch();
@@ -48,15 +49,17 @@ export function createRedisDriver(options: RedisDriverOptions): EngineDriver {
   let looked = false;
   let shared = false;
 
-  /** A script that opens the log, and answers with the epoch and why it was changed. */
-  async function open(script: Script, ...args: readonly (string | number)[]): Promise<unknown[]> {
-    const answer = (await link.run(script, ...keys, newEpoch(), retention, cap, ...args)) as unknown[];
+  /** The arguments of a script that opens the log. */
+  const opening = (...more: readonly Argument[]): Argument[] => [...keys, newEpoch(), retention, cap, ...more];
+
+  /** Its answer begins with the epoch and why it was changed. */
+  function opened<T extends readonly unknown[]>(answer: unknown): T {
     const [epoch, why] = answer as [string, string];
     const reason = why === 'none' && known === undefined ? undefined : REASONS[why];
     if (reason) logger({ level: 'warn', message: 'the redis log has a new epoch', reason });
     known = epoch;
     if (!looked) void look();
-    return answer;
+    return answer as T;
   }
 
   /** Once: a server that throws keys away when its memory is full is not for this. */
@@ -95,27 +98,37 @@ export function createRedisDriver(options: RedisDriverOptions): EngineDriver {
     capabilities: { shared: true, durable: true, dedupes: true },
 
     async append(entries: readonly LogEntry[]) {
-      const [epoch, , ...offsets] = (await open(APPEND, channel, ...encode(entries))) as string[];
-      return offsets.map((offset) => makePosition(epoch as string, offset));
+      const answer = await link.run(APPEND, ...opening(channel, ...encode(entries)));
+      const [epoch, , ...offsets] = opened<[epoch: string, why: string, ...offsets: string[]]>(answer);
+      return offsets.map((offset) => makePosition(epoch, offset));
     },
 
     async read(after, limit): Promise<Slice> {
-      const from = parsePosition(after);
-      const answer = await open(READ, from?.epoch ?? '', from?.offset ?? '0', limit);
-      const [epoch, , floor, top, found] = answer as [string, string, string, string, unknown];
-      const entries = decode(epoch, found);
-      const place = makePosition(epoch, top);
-      const newest = entries.at(-1)?.position;
+      const asked = parsePosition(after);
+      const [before, found, answer] = await link.runAfter(
+        [
+          ['HGET', meta, 'epoch'],
+          ['XRANGE', entriesKey, asked ? `(${asked.offset}-0` : '-', '+', 'COUNT', limit],
+        ],
+        LOOK,
+        ...opening(),
+      );
+      const [epoch, , floor, top] = opened<[epoch: string, why: string, floor: string, top: string]>(answer);
+      // Entries of one epoch, and of the one that was asked: else nothing of them can be told.
+      const mine = before === epoch && (asked === undefined || asked.epoch === epoch);
+      const entries = mine ? decode(epoch, found, floor) : [];
+      const start = asked && asked.epoch === epoch ? asked.offset : floor;
+      const reached = entries.at(-1)?.position ?? makePosition(epoch, start);
       return {
         floor: makePosition(epoch, floor),
-        top: place,
+        top: makePosition(epoch, top),
         entries,
-        more: newest !== undefined && newest !== place,
+        more: isAfter(makePosition(epoch, top), reached),
       };
     },
 
     async renew(epoch) {
-      await open(RENEW, epoch);
+      opened(await link.run(RENEW, ...opening(epoch)));
     },
 
     watch: hints.watch,

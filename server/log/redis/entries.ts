@@ -12,12 +12,13 @@ export function encode(entries: readonly LogEntry[]): string[] {
   });
 }
 
-/** Of the reply of XRANGE: `[id, ['at', time, 'entry', json]]` for each entry. */
-export function decode(epoch: string, found: unknown): Logged[] {
-  return (found as [string, string[]][]).map(([id, fields]) => ({
-    position: makePosition(epoch, id.slice(0, id.indexOf('-'))),
-    entry: entryOf(fields[3]),
-  }));
+/** Of the reply of XRANGE: `[id, ['at', time, 'entry', json]]` for each entry; what was dropped since is left out. */
+export function decode(epoch: string, found: unknown, floor: string): Logged[] {
+  const lowest = Number(floor);
+  return (found as [string, string[]][]).flatMap(([id, fields]) => {
+    const offset = id.slice(0, id.indexOf('-'));
+    return Number(offset) > lowest ? [{ position: makePosition(epoch, offset), entry: entryOf(fields[3]) }] : [];
+  });
 }
 
 /** What this version cannot read, of a newer one perhaps, may concern everybody. */

@@ -6,7 +6,7 @@ import { createNatsLog } from '../../server/log/nats.js';
 import { deleteStream, missingNats, type NatsServer, startNats } from '../kit/engines/nats.js';
 
 /** Long enough for a slow case to read what it appended; the server looks for what has expired a few times a second. */
-const RETENTION = 1_000;
+const RETENTION = 800;
 
 let server: NatsServer | undefined;
 const reason = missingNats();
@@ -33,7 +33,7 @@ describe('the NATS log', () => {
           lose: () => deleteStream(options.url, `notify-listen-log-${namespace}`),
         };
       },
-      { retention, leaseTtl: 400, rounds: 20 },
+      { retention, leaseTtl: 500, rounds: 20 },
     );
   const isShort = ({ name }: { name: string }): boolean => name.startsWith('retention');
   for (const { name, run } of cases(60_000).filter((one) => !isShort(one))) test(name, run, 20_000);

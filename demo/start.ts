@@ -12,6 +12,7 @@ import type { Express } from 'express';
 import { createPublisher } from 'notify-listen/server';
 import { createApp } from './server/app.js';
 import { type Database, openDatabase } from './server/database.js';
+import { createDistributor, type Distributor } from './server/distribute.js';
 import { figuresOf } from './server/figures.js';
 import { GOODBYE_MS, HOST, listen, STOP_MS } from './server/listen.js';
 import { Mistake, openLog } from './server/log.js';
@@ -39,14 +40,15 @@ const undo: (() => unknown)[] = [];
 let stopping = false;
 
 async function start(): Promise<void> {
-  // Bound first, so that a taken port is known before anything is built. Requests wait until the desk is ready.
+  // Bound first, so that a taken port is known before anything is built. Connections wait until the desk is ready.
   let ready = (_app: Express): void => {};
   const app = new Promise<Express>((resolve) => {
     ready = resolve;
   });
-  const server = createServer(async (request, response) => (await app)(request, response));
-  let shown = await listen(server, dev ? 0 : port);
-  undo.push(() => server.closeAllConnections());
+  const distributor = processes > 1 ? createDistributor() : undefined;
+  const alone = createServer(async (request, response) => (await app)(request, response));
+  let shown = await listen(distributor?.server ?? alone, dev ? 0 : port);
+  undo.push(() => alone.closeAllConnections());
 
   await mkdir(data, { recursive: true });
   const { db, close } = await openDatabase(data);
@@ -58,17 +60,9 @@ async function start(): Promise<void> {
   const env = { ...provider.env, NOTIFY_LISTEN_SECRET: await secret() };
   const page = dev ? undefined : await buildPage(join(data, 'page'));
 
-  if (processes === 1) {
-    ready(await serve(db, env, page));
-    undo.push(() => void server.close());
-  } else {
-    // Vite has set NODE_ENV of this process, which is not what the desk was started with.
-    const told = { NODE_ENV: '', ...env, DEMO_PAGE: page, PORT: String(shown) };
-    await serveOnSeveral(db, told, async () => {
-      server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
-    });
-  }
+  if (distributor) await serveOnSeveral(db, env, page, distributor);
+  else ready(await serve(db, env, page));
+  undo.push(() => void (distributor?.server ?? alone).close());
   if (dev) {
     const vite = await servePage({ host: HOST, port, server: `http://${HOST}:${shown}` });
     undo.push(() => vite.close());
@@ -76,8 +70,11 @@ async function start(): Promise<void> {
   }
   console.log(provider.told);
   if (log.told) console.log(log.told);
-  if (processes > 1)
-    console.log(`${processes} processes serve it: http://${HOST}:${shown}/api/processes tells how many pages each.`);
+  if (processes > 1) {
+    console.log(
+      `${processes} processes serve it; http://${HOST}:${shown}/api/processes tells how many pages each has.`,
+    );
+  }
   console.log(`The order desk is open: http://${HOST}:${shown}/  (Ctrl-C stops it)`);
   console.log(`Its data lie in ${data}; delete the folder to begin anew.`);
 }
@@ -92,22 +89,31 @@ async function serve(db: Database, env: Env, page: string | undefined): Promise<
   return createApp({ db, notifier, page, startReport: jobs.start, processes: async () => [figuresOf(notifier)] });
 }
 
-/** The pages in processes of their own; here, what only one may do. `release` gives the port to them. */
-async function serveOnSeveral(db: Database, env: Env, release: () => Promise<void>): Promise<void> {
+/** The pages in processes of their own; here, what only one may do. */
+async function serveOnSeveral(
+  db: Database,
+  env: Env,
+  page: string | undefined,
+  distributor: Distributor,
+): Promise<void> {
   const publisher = createPublisher({ env, logger: tellTrouble });
   undo.push(() => publisher.close());
   const jobs = createReportJobs(db, publisher);
   undo.push(() => jobs.close());
   await jobs.resume();
-  await release();
-  const workers = await startProcesses({
-    ...{ count: processes, env, db, jobs },
+  const serving = await startProcesses({
+    count: processes,
+    // Not what Vite's build has made of this process's NODE_ENV.
+    env: { ...env, DEMO_PAGE: page },
+    db,
+    jobs,
+    distributor,
     onGivenUp() {
       console.error('The processes end again and again: the desk stops.');
       void stop(1);
     },
   });
-  undo.push(() => workers.close());
+  undo.push(() => serving.close());
 }
 
 function readArguments(): { dev: boolean; provider: string | undefined; processes: number; log: string | undefined } {

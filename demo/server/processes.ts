@@ -1,12 +1,13 @@
 /**
- * The desk on several processes. The first one has the database, works on reports and keeps the others running; each of the
- * others serves pages, with a notifier of its own on the log that all share. They share one port, in turn.
+ * The desk on several processes. The first one has the database and the port, works on reports and keeps the others running;
+ * each of the others serves pages, with a notifier of its own on the log that all share.
  */
-import cluster, { type Worker } from 'node:cluster';
+import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Call, channelTo, createCalls } from './calls.js';
 import type { Database } from './database.js';
+import type { Distributor } from './distribute.js';
 import type { ProcessFigures } from './figures.js';
 import { STOP_MS } from './listen.js';
 import { Mistake } from './log.js';
@@ -15,6 +16,12 @@ import type { ReportJobs } from './report-jobs.js';
 
 /** What the first process answers to those that serve pages. */
 export interface FirstAnswers extends DatabaseAnswers {
+  /** From now on it serves. */
+  serving(): void;
+  /** One of its connections has ended. */
+  closed(): void;
+  /** It wants no more connections. */
+  leaving(): void;
   startReport(id: number): void;
   processes(): Promise<readonly ProcessFigures[]>;
 }
@@ -35,12 +42,15 @@ const FIGURES_MS = 1_000;
 /** One that has not ended so long after it was asked to is ended by force. */
 const END_MS = STOP_MS + 500;
 
+const WORKER = join(import.meta.dirname, '../worker.ts');
+
 export interface ProcessesOptions {
   readonly count: number;
-  /** All that the processes are told: the notifier's constants, the port (`PORT`), the folder of the page (`DEMO_PAGE`). */
+  /** All that the processes are told: the notifier's constants, and the folder of the page (`DEMO_PAGE`). */
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly db: Database;
   readonly jobs: ReportJobs;
+  readonly distributor: Distributor;
   /** They end again and again. */
   readonly onGivenUp: () => void;
 }
@@ -51,48 +61,53 @@ export interface Processes {
 }
 
 /** Resolves as soon as all of them serve. Rejects when one ends before. */
-export async function startProcesses({ count, env, db, jobs, onGivenUp }: ProcessesOptions): Promise<Processes> {
-  const live = new Map<Worker, Call<ServingAnswers>>();
+export async function startProcesses(options: ProcessesOptions): Promise<Processes> {
+  const { count, env, db, jobs, distributor, onGivenUp } = options;
+  const started = new Set<ChildProcess>();
+  const serving = new Map<ChildProcess, Call<ServingAnswers>>();
   let closing = false;
   let failures = 0;
 
-  cluster.setupPrimary({ exec: join(import.meta.dirname, '../worker.ts'), args: [], serialization: 'advanced' });
-  cluster.schedulingPolicy = cluster.SCHED_RR;
-
   async function figures(): Promise<ProcessFigures[]> {
     const late = pause(FIGURES_MS, undefined, { ref: false });
-    const asked = [...live.values()].map((call) => Promise.race([call('figures').catch(() => undefined), late]));
+    const asked = [...serving.values()].map((call) => Promise.race([call('figures').catch(() => undefined), late]));
     return (await Promise.all(asked)).filter((told) => told !== undefined);
   }
 
-  /** Resolves when it listens. */
-  function fork(): Promise<void> {
-    const worker = cluster.fork(env);
+  /** Resolves when it serves. */
+  function start(): Promise<void> {
+    const child = fork(WORKER, { env, serialization: 'advanced' });
+    started.add(child);
     const began = performance.now();
     const database = serveDatabase(db);
-    const call = createCalls<ServingAnswers, FirstAnswers>(channelTo(worker), {
-      ...database.answers,
-      startReport: jobs.start,
-      processes: figures,
-    });
     return new Promise((resolve, reject) => {
-      worker.once('listening', () => {
-        live.set(worker, call);
-        resolve();
+      const call = createCalls<ServingAnswers, FirstAnswers>(channelTo(child), {
+        ...database.answers,
+        startReport: jobs.start,
+        processes: figures,
+        serving() {
+          serving.set(child, call);
+          distributor.add(child);
+          resolve();
+        },
+        closed: () => distributor.closed(child),
+        leaving: () => distributor.remove(child),
       });
-      worker.once('exit', (code, signal) => {
+      child.once('error', reject);
+      child.once('exit', (code, signal) => {
+        started.delete(child);
+        distributor.ended(child);
         database.release();
         const how = signal || `exit code ${code}`;
-        if (!live.delete(worker))
-          return reject(new Mistake(`Process ${worker.process.pid} ended at its start (${how}).`));
-        if (!closing) replace(worker, how, performance.now() - began);
+        if (!serving.delete(child)) return reject(new Mistake(`Process ${child.pid} ended at its start (${how}).`));
+        if (!closing) replace(child, how, performance.now() - began);
       });
     });
   }
 
-  function replace(worker: Worker, how: string, lived: number): void {
+  function replace(child: ChildProcess, how: string, lived: number): void {
     failures = lived > STEADY_MS ? 1 : failures + 1;
-    console.error(`Process ${worker.process.pid} ended (${how}); another one takes its place.`);
+    console.error(`Process ${child.pid} ended (${how}); another one takes its place.`);
     // It may have written the order for a report, and not have told it any more.
     jobs.resume().catch((error: unknown) => console.error(error));
     again();
@@ -103,7 +118,7 @@ export async function startProcesses({ count, env, db, jobs, onGivenUp }: Proces
       onGivenUp();
       return;
     }
-    fork().catch((error: Error) => {
+    start().catch((error: Error) => {
       if (closing) return;
       failures += 1;
       console.error(error.message);
@@ -111,11 +126,10 @@ export async function startProcesses({ count, env, db, jobs, onGivenUp }: Proces
     });
   }
 
-  async function end(worker: Worker): Promise<void> {
-    if (worker.isDead()) return;
-    const ended = new Promise((resolve) => worker.once('exit', resolve));
-    const kill = (): void => void worker.process.kill('SIGKILL');
-    const call = live.get(worker);
+  async function end(child: ChildProcess): Promise<void> {
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    const kill = (): void => void child.kill('SIGKILL');
+    const call = serving.get(child);
     // One that does not serve yet has nobody to say goodbye to.
     if (call) call('stop').catch(() => {});
     else kill();
@@ -126,13 +140,13 @@ export async function startProcesses({ count, env, db, jobs, onGivenUp }: Proces
 
   async function close(): Promise<void> {
     closing = true;
-    await Promise.all(Object.values(cluster.workers ?? {}).map((worker) => worker && end(worker)));
+    await Promise.all([...started].map(end));
   }
 
   try {
     // The first one alone: what is wrong for one is wrong for all, and need not be told by each.
-    await fork();
-    await Promise.all(Array.from({ length: count - 1 }, fork));
+    await start();
+    await Promise.all(Array.from({ length: count - 1 }, start));
   } catch (error) {
     await close();
     throw error;

@@ -48,9 +48,11 @@ export function takeGlobals(): void {
     return handle;
   };
   const NativeDate = Date;
-  const VirtualDate = new Proxy(NativeDate, {
-    construct: (target, given, made) => Reflect.construct(target, given.length > 0 ? given : [Date.now()], made),
-  });
+  class VirtualDate extends NativeDate {
+    constructor(...given: [number | string | Date]) {
+      super(...(given.length > 0 ? given : ([Date.now()] as [number])));
+    }
+  }
   NativeDate.now = () => (clock ? wallOf(owner()) : EPOCH_TIME);
   performance.now = () => (clock ? monotonicOf(owner()) : real.now());
   Math.random = () => owner().random.next();

@@ -1,10 +1,12 @@
 /** The NATS log and a server that is killed, stopped, wiped, cut off and tampered with. Each test has a server of its own. */
+import { readFileSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Log, LogEntry } from '../../adapters/contract.js';
 import { epochOf, type Position } from '../../adapters/position.js';
 import { type Reader, read } from '../../adapters/testing/reader.js';
 import { createNatsLog } from '../../server/log/nats.js';
 import type { LogLine } from '../../server/types.js';
+import { root } from '../kit/build.js';
 import {
   deleteStream,
   manage,
@@ -15,6 +17,7 @@ import {
 } from '../kit/engines/nats.js';
 import { note } from '../kit/entries.js';
 import { type FaultProxy, faultProxy } from '../kit/fault-proxy.js';
+import { missing, selfSigned } from '../kit/proxies.js';
 import { serve } from '../kit/server.js';
 
 const reason = missingNats();
@@ -319,23 +322,36 @@ describe('a server that cannot be used says why', () => {
   });
 
   test('the permissions of docs/nats.md are enough', async () => {
-    const allow =
-      '["$JS.API.STREAM.*.notify-listen-log-test", "$JS.API.STREAM.MSG.GET.notify-listen-log-test", "$JS.API.CONSUMER.CREATE.notify-listen-log-test", "$JS.API.STREAM.*.notify-listen-state-test", "$JS.API.STREAM.MSG.*.notify-listen-state-test", "notify-listen.test.>"]';
-    const server = await nats({
-      config: `authorization { users: [{ user: app, password: word, permissions: { publish: ${allow}, subscribe: "_INBOX.>" } }] }`,
-    });
+    const [permissions] = /^permissions \{.*?^\}$/ms.exec(readFileSync(`${root}docs/nats.md`, 'utf8')) ?? [];
+    expect(permissions).toContain('publish');
+    const server = await nats({ config: `authorization { users: [{ user: app, password: word, ${permissions} }] }` });
     const url = server.url.replace('//', '//app:word@');
-    const [a, b] = [open(url).log, open(url).log];
+    const [first, second] = [open(url), open(url)];
+    const [a, b] = [first.log, second.log];
     const reader = await read(b);
     const [position] = await a.append([note(1, 'updated', {}, { dedupeKey: 'k' })]);
     expect(await b.append([note(1, 'updated', {}, { dedupeKey: 'k' })])).toEqual([position]);
     await reader.until((logged) => logged.position === position, 'the entry');
+    await a.append(Array.from({ length: 150 }, (_, id) => note(id, 'updated', {}, { dedupeKey: `${id}` })));
+    expect((await read(b)).loaded).toBe(151);
     await (await a.lease('relay', 1_000))?.release();
     await a.share?.('a', 1_000);
     expect(await b.share?.('b', 1_000)).toEqual(['a']);
     await a.close();
     expect(await b.share?.('b', 1_000)).toEqual([]);
     expect(reader.faults).toEqual([]);
+    expect([...first.lines, ...second.lines]).toEqual([]);
+  });
+
+  test('TLS: with its authority, and not without', async (context) => {
+    const without = missing('openssl');
+    if (without) context.skip(without);
+    const { certificate, key, remove } = selfSigned();
+    onTestFinished(remove);
+    const server = await nats({ config: `tls { cert_file: "${certificate}", key_file: "${key}" }` });
+    const url = server.url.replace('nats:', 'tls:');
+    await open(`${url}?ca=${encodeURIComponent(certificate)}`).log.append([note(1)]);
+    await expect(open(url).log.append([note(1)])).rejects.toThrow(/certificate|self.signed/i);
   });
 });
 

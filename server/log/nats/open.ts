@@ -32,7 +32,8 @@ export async function openWire({ load, address, signal }: OpenOptions): Promise<
     ...(user !== undefined && { user, pass: password }),
     ...(token !== undefined && { token }),
     ...(authenticator !== undefined && { authenticator }),
-    ...((tls || authority !== undefined) && { tls: authority === undefined ? {} : { ca: authority } }),
+    // The client knows no name for an address in figures: then its certificate is compared with `host`.
+    ...((tls || authority !== undefined) && { tls: { host, ...(authority !== undefined && { ca: authority }) } }),
   });
   const connection = await inTime(opening, LOGIN_MS + 200, `the login at ${host}:${port}`).catch((error: Error) => {
     opening.then(abandon, () => {});

@@ -33,7 +33,7 @@ export interface RedisLogOptions {
   readonly logger?: (line: LogLine) => void;
 }
 
-/** About 50 MB: 4 notifications a millisecond would be too many for one log, 240 a second for 7 min are not. */
+/** 30 to 45 MB of usual ones: 240 a second for 7 min. */
 const MOST_ENTRIES = 100_000;
 /** How long a connection may take to be opened, in milliseconds: less than a call may take. */
 const CONNECT_TIMEOUT = 2_000;

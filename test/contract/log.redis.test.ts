@@ -1,9 +1,9 @@
 /** The Redis log keeps the contract of a log, on a server of its own; two handles stand for two nodes. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
+import { createRedisLog } from 'notify-listen/log/redis';
 import { type LogNodes, logContract } from 'notify-listen/testing';
 import { afterAll, beforeAll, describe, test } from 'vitest';
-import { createRedisLog } from '../../server/log/redis.js';
 import { missingRedis, type RedisServer, startRedis } from '../kit/engines/redis.js';
 
 const reason = missingRedis();

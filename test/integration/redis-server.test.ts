@@ -2,7 +2,7 @@
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { epochOf } from '../../adapters/position.js';
 import { createRedisLog } from '../../server/log/redis.js';
-import { missingRedis } from '../kit/engines/redis.js';
+import { missingRedis, rulesOf } from '../kit/engines/redis.js';
 import { append, expectNoReset, given, idOf, stage } from '../kit/engines/redis-log.js';
 import { note } from '../kit/entries.js';
 import { serve, type TestServer } from '../kit/server.js';
@@ -96,7 +96,7 @@ describe.skipIf(reason)(`environments on one redis server${reason && ` (${reason
 
   test('a user that may do only what the guide says', async () => {
     const server = await redis();
-    await server.command('ACL', 'SETUSER', 'notify', 'on', '>p@ss/w:rd#%', ...ACL.split(' '));
+    await server.command('ACL', 'SETUSER', 'notify', 'on', '>p@ss/w:rd#%', ...rulesOf('server'));
     const url = server.url.replace('//', `//notify:${encodeURIComponent('p@ss/w:rd#%')}@`);
     const both = await two({ url, namespace: 'shop' });
     await given(both.readers, await append(both.a, 'allowed'));
@@ -122,7 +122,3 @@ describe.skipIf(reason)(`environments on one redis server${reason && ` (${reason
     await expect(append(open(other).log, 'x')).rejects.toThrow(/another version/);
   });
 });
-
-/** As docs/redis.md has it. */
-const ACL =
-  '~{notify-listen:shop}:* resetchannels &{notify-listen:shop}:* -@all +eval +evalsha +info +time +select +ping +hmget +hset +hsetnx +hget +hgetall +hdel +xlen +xrange +xadd +xtrim +unlink +zscore +zadd +zremrangebyscore +publish +subscribe';

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { epochOf } from '../../adapters/position.js';
-import { freePort, missingRedis, type RedisServer, selfSigned } from '../kit/engines/redis.js';
+import { freePort, missingRedis, type RedisServer, rulesOf, selfSigned } from '../kit/engines/redis.js';
 import { append, appendAgain, expectNoReset, given, stage } from '../kit/engines/redis-log.js';
 
 const reason = missingRedis();
@@ -59,13 +59,16 @@ describe.skipIf(reason).concurrent(`a redis log${reason && ` (${reason})`}`, () 
       { interval: 50 },
     );
     // Only one of them has the log; clients know another one.
-    const slot = Number(await first.command('CLUSTER', 'KEYSLOT', '{notify-listen:}:meta'));
+    const slot = Number(await first.command('CLUSTER', 'KEYSLOT', '{notify-listen:shop}:meta'));
     const at = Math.floor(slot / (16_384 / 3));
     const owner = nodes[at] as RedisServer;
     const other = nodes[(at + 1) % 3] as RedisServer;
     await replica.command('CLUSTER', 'REPLICATE', String(await owner.command('CLUSTER', 'MYID')));
 
-    const both = await two({ url: `redis+cluster://127.0.0.1:${other.port},127.0.0.1:${owner.port}` });
+    // A user that may do only what the guide says.
+    for (const node of nodes) await node.command('ACL', 'SETUSER', 'notify', 'on', '>word', ...rulesOf('cluster'));
+    const url = `redis+cluster://notify:word@127.0.0.1:${other.port},127.0.0.1:${owner.port}`;
+    const both = await two({ url, namespace: 'shop' });
     const before = await append(both.a, 'before');
     await given(both.readers, before);
     const lease = await both.a.lease('relay', 5_000);
@@ -74,7 +77,9 @@ describe.skipIf(reason).concurrent(`a redis log${reason && ` (${reason})`}`, () 
     expectNoReset(both.readers);
     // Each hears at some node of the cluster what is told at another.
     await vi.waitFor(async () => {
-      const heard = await Promise.all(nodes.map((node) => node.command('PUBSUB', 'NUMSUB', '{notify-listen:}:0:hints')));
+      const heard = await Promise.all(
+        nodes.map((node) => node.command('PUBSUB', 'NUMSUB', '{notify-listen:shop}:0:hints')),
+      );
       expect(heard.reduce((sum: number, answer) => sum + Number((answer as unknown[])[1]), 0)).toBe(2);
     });
 

@@ -30,7 +30,10 @@ export interface RedisLink {
     ...args: readonly Argument[]
   ): Promise<readonly unknown[]>;
   call(command: string, ...args: readonly Argument[]): Promise<unknown>;
+  /** Ends the connection; the next call opens another one. */
   drop(): void;
+  /** Ends it for good: calls reject. */
+  close(): void;
 }
 
 /** What a server says that is not, or is no longer, the one to ask: another connection may lead to the one that is. */
@@ -38,6 +41,7 @@ const ELSEWHERE = /^(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|NOAUTH|TR
 
 export function createLink(connect: () => RedisConnection): RedisLink {
   let current: RedisConnection | undefined;
+  let closed = false;
   const hashes = new Map<Script, string>();
 
   function opened(): RedisConnection {
@@ -56,6 +60,7 @@ export function createLink(connect: () => RedisConnection): RedisLink {
   }
 
   async function use<T>(act: (connection: RedisConnection) => Promise<T>): Promise<T> {
+    if (closed) throw new Error('the redis log is closed');
     const connection = opened();
     try {
       await connection.ready;
@@ -92,6 +97,10 @@ export function createLink(connect: () => RedisConnection): RedisLink {
     runAfter: (commands, script, ...args) =>
       known(script, args, (last) => use((connection) => connection.all([...commands, last]))),
     drop() {
+      if (current) giveUp(current);
+    },
+    close() {
+      closed = true;
       if (current) giveUp(current);
     },
   };

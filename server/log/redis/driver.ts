@@ -152,7 +152,7 @@ export function createRedisDriver(options: RedisDriverOptions): EngineDriver {
     async close() {
       if (shared)
         await Promise.race([link.run(SHARE, nodes, node, 0, '', MOST_NODES).catch(() => {}), pause(FAREWELL)]);
-      link.drop();
+      link.close();
     },
   };
 }

@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
@@ -67,6 +67,15 @@ export interface RedisServer {
   start(): Promise<void>;
   /** Ends it and removes its files. */
   remove(): Promise<void>;
+}
+
+/** The rules of the user in docs/redis.md, which is for the namespace `shop`, as they stand there. */
+export function rulesOf(what: 'server' | 'cluster'): string[] {
+  const guide = readFileSync(new URL('../../../docs/redis.md', import.meta.url), 'utf8');
+  const [, rules] = /^ACL SETUSER notify on >password (.*)$/m.exec(guide) ?? [];
+  const [, more] = /^In a cluster also `(.*?)`/m.exec(guide) ?? [];
+  if (!rules || !more) throw new Error('docs/redis.md has no rules');
+  return `${rules}${what === 'cluster' ? ` ${more}` : ''}`.split(' ');
 }
 
 /** A self-signed certificate for `127.0.0.1` in this folder, `certificate.pem` and `key.pem`. */

@@ -51,10 +51,10 @@ async function start(): Promise<void> {
   undo.push(() => alone.closeAllConnections());
 
   await mkdir(data, { recursive: true });
-  const { db, close } = await openDatabase(data);
-  undo.push(close);
   const log = await openLog({ named: namedLog, env: process.env, processes, data });
   undo.push(log.close);
+  const { db, close } = await openDatabase(data);
+  undo.push(close);
   const provider = await openProvider(named, log.env);
   undo.push(provider.close);
   const env = { ...provider.env, NOTIFY_LISTEN_SECRET: await secret() };

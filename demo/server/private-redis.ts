@@ -30,7 +30,7 @@ const AS_LONG_AS_WE_LIVE = `
 `;
 
 /** The program, if the path has it. */
-export function findRedis(path: string | undefined = process.env.PATH): string | undefined {
+export function findRedis(path: string | undefined): string | undefined {
   const programs = (path ?? '').split(delimiter).map((folder) => join(folder, 'redis-server'));
   return programs.find((program) => {
     try {

@@ -1,17 +1,23 @@
 /** The database of the demo as its other processes have it: over a channel, with PGlite at the far end. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { PGlite } from '@electric-sql/pglite';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { type Call, type Channel, createCalls } from '../../demo/server/calls.js';
-import type { Database } from '../../demo/server/database.js';
+import { type Database, openDatabase } from '../../demo/server/database.js';
 import { type DatabaseAnswers, remoteDatabase, serveDatabase } from '../../demo/server/remote-database.js';
+import { removeDataFolder, seededDataFolder } from '../kit/demo.js';
 
-let db: PGlite;
+let data: string;
+let db: Database;
+let close: () => Promise<void>;
 beforeAll(async () => {
-  db = await PGlite.create();
-  await db.exec('create table boxes (id integer primary key, made timestamptz default now(), lines jsonb)');
+  data = await seededDataFolder();
+  ({ db, close } = await openDatabase(data));
+  await db.query('create table boxes (id integer primary key, made timestamptz default now(), lines jsonb)');
 });
-afterAll(() => db.close());
+afterAll(async () => {
+  await close();
+  removeDataFolder(data);
+});
 beforeEach(() => db.query('delete from boxes'));
 
 function channelOf(port: MessagePort): Channel {
@@ -103,7 +109,7 @@ describe('a transaction', () => {
     let waiting: Promise<unknown> = Promise.resolve();
     const first = gone.db.transaction(async (tx) => {
       await insert(tx, 1);
-      // Begun behind the back of its own process, which would wait: two calls of `begin` from different ends of it.
+      // It waits for the end of this one.
       waiting = other.db.transaction((theirs) => insert(theirs, 2));
       gone.leave();
       await insert(tx, 3);
@@ -143,14 +149,28 @@ describe('a transaction', () => {
 });
 
 describe('calls', () => {
+  const ends = (): readonly [MessagePort, MessagePort] => {
+    const { port1, port2 } = new MessageChannel();
+    onTestFinished(() => port1.close());
+    return [port1, port2];
+  };
+
   test('that nobody answers say so', async () => {
-    const { call } = connect();
-    await expect((call as (name: string) => Promise<unknown>)('toString')).rejects.toThrow('nobody answers "toString"');
+    const [here, there] = ends();
+    createCalls(channelOf(there), {});
+    const call = createCalls<{ toString(): string }>(channelOf(here), {});
+    await expect(call('toString')).rejects.toThrow('nobody answers "toString"');
   });
 
-  test('beyond the bound are refused, and the others are answered', async () => {
-    const { db: remote } = connect();
-    const answers = await Promise.allSettled(Array.from({ length: 1_001 }, () => remote.query('select 1')));
-    expect(answers.filter(({ status }) => status === 'rejected')).toHaveLength(1);
+  test('beyond the bound are refused; those that wait end with the other end', async () => {
+    const [here, there] = ends();
+    createCalls(channelOf(there), { never: () => new Promise(() => {}) });
+    const call = createCalls<{ never(): Promise<void> }>(channelOf(here), {});
+    const waiting = Promise.allSettled(Array.from({ length: 1_000 }, () => call('never')));
+    await expect(call('never')).rejects.toThrow('1000 calls');
+    there.close();
+    const ended = { status: 'rejected', reason: expect.objectContaining({ code: 'ECONNRESET' }) };
+    expect(await waiting).toEqual(Array.from({ length: 1_000 }, () => ended));
+    await expect(call('never')).rejects.toMatchObject({ code: 'ECONNRESET' });
   });
 });

@@ -1,6 +1,7 @@
 /** The order desk on four processes: whichever serves a page, it hears all, and the end of one costs no page anything. */
 import type { BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Mistake, openLog } from '../../demo/server/log.js';
 import { openBrowser } from '../kit/browser.js';
 import { type Demo, openDesk, removeDataFolder, seededDataFolder, startDemo } from '../kit/demo.js';
 import { type EventStream, readEvents } from '../kit/event-stream.js';
@@ -137,14 +138,13 @@ describe.skipIf(missingRedisOnPath())('four processes', () => {
   });
 });
 
-test('processes without a log in common are refused with what to do', async () => {
-  const data = await seededDataFolder();
-  try {
-    const refused = startDemo(data, { processes: 2, log: 'memory:' });
-    await expect(refused).rejects.toThrow(/--processes 2 needs a log that the processes share.*--log redis:\/\//);
-    const missing = startDemo(data, { processes: 2, env: { PATH: data } });
-    await expect(missing).rejects.toThrow(/--processes 2 needs a log that the processes share: install redis-server/);
-  } finally {
-    removeDataFolder(data);
-  }
+describe('processes without a log in common are refused with what to do', () => {
+  test.each([
+    ['a log for one process', { named: 'memory:', env: {} }, /2 needs a log that .* share, and memory: .*--log redis:/],
+    ['no log and no redis-server', { named: undefined, env: {} }, /2 needs a log that .* share: install redis-server/],
+  ])('%s', async (_what, asked, told) => {
+    const opening = openLog({ ...asked, processes: 2, data: '' });
+    await expect(opening).rejects.toThrow(told);
+    await expect(opening).rejects.toBeInstanceOf(Mistake); // told without a stack
+  });
 });

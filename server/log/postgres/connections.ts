@@ -3,7 +3,7 @@
  * statement leaves anything behind in its session, so a pooler in transaction mode may stand between.
  */
 import { Socket } from 'node:net';
-import { migrationSql, WRONG_MODE } from './migration.js';
+import { migrationDone, migrationLock, migrationSql, WRONG_MODE } from './migration.js';
 
 /** One for what waits for its turn to write, one for the rest. A third is the listener's. */
 const POOLED = 2;
@@ -142,15 +142,19 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
   async function make(): Promise<void> {
     if (!migrate) throw new Error(`the schema "${schema}" of the Postgres log is not complete; ${BY_HAND}`);
     try {
-      // In one message, so it is one transaction.
-      await withClient((client) =>
-        client
-          .query(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;${migrationSql(schema)}COMMIT`)
-          .catch(async (error) => {
-            await client.query('ROLLBACK');
-            throw error;
-          }),
-      );
+      await withClient(async (client) => {
+        await client.query('BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE');
+        try {
+          // One node makes it; those that waited find it made.
+          await client.query(migrationLock(schema));
+          const { rows } = await client.query(migrationDone(schema));
+          if (rows[0]?.done !== true) await client.query(migrationSql(schema));
+          await client.query('COMMIT');
+        } catch (error) {
+          await client.query('ROLLBACK');
+          throw error;
+        }
+      });
     } catch (error) {
       if (codeOf(error) !== '42501') throw error;
       throw new Error(`this role may not make the schema "${schema}" of the Postgres log; ${BY_HAND}`, {
@@ -161,17 +165,21 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
 
   return {
     async query(text, values) {
-      try {
-        return await run(text, values);
-      } catch (error) {
-        if (codeOf(error) === WRONG_MODE && !explicit) explicit = true;
-        else if (MISSING.includes(codeOf(error))) {
-          migrating ??= make().finally(() => {
-            migrating = undefined;
-          });
-          await migrating;
-        } else throw error;
-        return run(text, values);
+      // A mended cause may uncover the other one; a third refusal is one.
+      for (let mended = 0; ; mended++) {
+        const wasExplicit = explicit;
+        try {
+          return await run(text, values);
+        } catch (error) {
+          if (mended === 2) throw error;
+          if (codeOf(error) === WRONG_MODE && !wasExplicit) explicit = true;
+          else if (MISSING.includes(codeOf(error))) {
+            migrating ??= make().finally(() => {
+              migrating = undefined;
+            });
+            await migrating;
+          } else throw error;
+        }
       }
     },
     async single() {

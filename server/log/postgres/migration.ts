@@ -31,6 +31,19 @@ const RESTLESS = 'fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuu
 /** Tables through which rows pass: vacuum by the number of dead rows, however large the table was once. */
 const PASSING = 'autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000';
 
+/** What makes it one at a time, within its transaction. */
+export function migrationLock(schema: string): string {
+  return `SELECT pg_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}`)}, 0))`;
+}
+
+/** Whether nothing is missing, as `done`. */
+export function migrationDone(schema: string): string {
+  const tables = ['state', 'log', 'outbox', 'leases', 'nodes'].map((name) => literal(within(schema, name)));
+  // The last that is made.
+  const last = literal(within(schema, 'share_1(text, text, text, double precision)'));
+  return `SELECT ${tables.map((name) => `to_regclass(${name}) IS NOT NULL`).join(' AND ')} AND to_regprocedure(${last}) IS NOT NULL AS done`;
+}
+
 /** The statements, without a transaction around them. Running them again changes nothing. */
 export function migrationSql(schema: string): string {
   const S = quoted(schema);
@@ -39,7 +52,7 @@ export function migrationSql(schema: string): string {
   const indexed = 'SET enable_seqscan = off SET enable_bitmapscan = off';
   const settings = `SET lock_timeout = ${LOCK_PATIENCE} ${indexed}`;
   return `
-SELECT pg_advisory_xact_lock(hashtextextended(${literal(`notify-listen:${schema}`)}, 0));
+${migrationLock(schema)};
 
 DO $do$ BEGIN
   IF current_setting('server_version_num')::int < 130000 THEN
@@ -249,7 +262,8 @@ BEGIN
 END $fn$;
 
 -- Whether the outbox has rows that are committed and were not when a_drained, a snapshot, was taken; nothing: ever.
--- The index leads to the rows of transactions that were open then or began later, past all that is dead.
+-- The index leads to the rows of transactions that were open then or began later, past all that is dead: one search for
+-- each of the former, as a planner that is given all of them at once may walk over everything instead.
 CREATE OR REPLACE FUNCTION ${S}.pending_1(a_namespace text, a_drained pg_snapshot) RETURNS boolean
 LANGUAGE plpgsql STABLE ${indexed} AS $fn$
 DECLARE
@@ -263,7 +277,11 @@ BEGIN
     RETURN false;
   END IF;
   v_open := ARRAY(SELECT pg_snapshot_xip(a_drained));
-  RETURN EXISTS (SELECT FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid = ANY (v_open));
+  RETURN EXISTS (
+    SELECT FROM unnest(v_open) AS x (xid), LATERAL (
+      SELECT FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid = x.xid LIMIT 1
+    ) c
+  );
 END $fn$;
 
 -- Moves committed rows of the outbox into the log. outcome: none, busy (somebody else is writing), moved, more.
@@ -299,7 +317,9 @@ BEGIN
     SELECT c.tid, c.id FROM (
       SELECT o.ctid AS tid, o.id FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid >= v_from
       UNION ALL
-      SELECT o.ctid, o.id FROM ${S}.outbox o WHERE o.namespace = a_namespace AND o.xid = ANY (v_open)
+      SELECT o.tid, o.id FROM unnest(v_open) AS x (xid), LATERAL (
+        SELECT p.ctid AS tid, p.id FROM ${S}.outbox p WHERE p.namespace = a_namespace AND p.xid = x.xid OFFSET 0
+      ) o
     ) c ORDER BY c.id LIMIT ${MOST_DRAINED + 1}
   ), gone AS (
     DELETE FROM ${S}.outbox o

@@ -1,24 +1,20 @@
 /** The NATS log keeps the contract of a log, on a real server: one for the file, with a namespace for each case. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { logContract } from 'notify-listen/testing';
-import { afterAll, beforeAll, beforeEach, describe, test } from 'vitest';
+import { afterAll, beforeAll, test } from 'vitest';
 import { createNatsLog } from '../../server/log/nats.js';
-import { deleteStream, missingNats, type NatsServer, startNats } from '../kit/engines/nats.js';
+import { deleteStream, type NatsServer, startNats, withNats } from '../kit/engines/nats.js';
 
 /** Long enough for a slow case to read what it appended; the server looks for what has expired a few times a second. */
 const RETENTION = 800;
 
-let server: NatsServer | undefined;
-const reason = missingNats();
-beforeAll(async () => {
-  if (!reason) server = await startNats();
-});
-afterAll(() => server?.stop());
-beforeEach((context) => {
-  if (reason) context.skip(reason);
-});
+withNats('the NATS log', () => {
+  let server: NatsServer | undefined;
+  beforeAll(async () => {
+    server = await startNats();
+  });
+  afterAll(() => server?.stop());
 
-describe('the NATS log', () => {
   let logs = 0;
   const cases = (retention: number) =>
     logContract(

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { connect as connectNats, type JetStreamManager } from 'nats';
+import { describe, test } from 'vitest';
 import { isExecutable } from '../browsers/find.js';
 import { freePort } from '../proxies.js';
 
@@ -28,6 +29,13 @@ export function missingNats(): string {
   const reason = findNats() === undefined ? 'not found: nats-server (Debian: apt-get install nats-server)' : '';
   if (reason && process.env.CI === 'true') throw new Error(reason);
   return reason;
+}
+
+/** The cases of a file that needs a server; without one, a single case that is skipped and says why. */
+export function withNats(what: string, cases: () => void): void {
+  const reason = missingNats();
+  if (reason) test(what, (context) => context.skip(reason));
+  else describe(what, cases);
 }
 
 export interface NatsServer {

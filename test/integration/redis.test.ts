@@ -95,6 +95,7 @@ describe.skipIf(reason)(`a redis server${reason && ` (${reason})`}`, () => {
     const replica = await redis({ replicaOf: wire.port });
     const both = await two({ url: master.url });
     await append(both.a, 'kept');
+    const lease = await both.a.lease('relay', 60_000);
     await vi.waitFor(async () => expect(await master.command('WAIT', 1, 100)).toBe(1));
     wire.set('both', { stall: 'swallow' });
     const lost = await append(both.a, 'lost');
@@ -104,6 +105,7 @@ describe.skipIf(reason)(`a redis server${reason && ` (${reason})`}`, () => {
     await vi.waitFor(async () =>
       expect(String(await master.command('INFO', 'replication'))).toMatch('master_link_status:up'),
     );
+    await expect(lease?.checkpoint()).rejects.toThrow(/READONLY/);
     await expect(both.readers[0].tail.prove(500), 'a replica proves nothing').rejects.toThrow();
     await master.command('REPLICAOF', 'NO', 'ONE');
     expect(await startedAnew(both, lost)).toEqual(['kept,after', 'kept,after']);
@@ -169,12 +171,15 @@ describe.skipIf(reason)(`a redis server${reason && ` (${reason})`}`, () => {
   test('memory that is full and is not evicted: append says so, what is expired goes all the same, nothing is lost', async () => {
     const server = await redis({ config: [['maxmemory-policy', 'noeviction']] });
     const both = await two({ url: server.url, retention: 300 });
+    const worker = open({ url: server.url, retention: 300, namespace: 'nobody reads it' }).log;
+    await append(worker, 'expires');
     const before = await append(both.a, 'before');
     await server.command('CONFIG', 'SET', 'maxmemory', '100kb');
     await expect(append(both.a, 'too much')).rejects.toThrow(/OOM/);
     for (const reader of both.readers) expect(await reader.tail.prove(6_000)).toBe(before);
     await vi.waitFor(async () => expect(await server.command('EXISTS', '{notify-listen:}:entries')).toBe(0));
     await expect(append(both.a, 'too much')).rejects.toThrow(/OOM/);
+    await expect(append(worker, 'too much, though it has something to drop'), 'worker').rejects.toThrow(/OOM/);
     await server.command('CONFIG', 'SET', 'maxmemory', '0');
     const after = await append(both.a, 'after');
     await given(both.readers, after);

@@ -75,6 +75,8 @@ export const SECRETS = 3;
 export function lengthOf(action: Action, nodes: number): number {
   if (action.do === 'roll' || action.do === 'rotate') return nodes * ROLL;
   if (action.do === 'cut') return 1_000;
+  if (action.do === 'notify') return action.times * action.every;
+  if (action.do === 'freeze' && action.stays) return 0;
   return 'for' in action ? action.for : 0;
 }
 

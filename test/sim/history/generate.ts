@@ -109,6 +109,7 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
       for: some(r, 500, 20_000),
       sockets: r.pick(['kept', 'cut', 'silent'] as const),
       wakes: r.chance(0.5),
+      stays: s.sharing && r.chance(0.15),
     }),
   ],
   [4, 'crash', (r, at, s) => ({ at, do: 'crash', tab: tab(r, s), leads: r.chance(0.6), for: some(r, 50, 4_000) })],
@@ -189,6 +190,8 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
 /** Kinds that make a history of their own, so that each bound is tried by itself. */
 const PURE: readonly ActionKind[] = [
   'cut',
+  'cut',
+  'crash',
   'silence',
   'outage',
   'stall',
@@ -213,8 +216,11 @@ function listenersOf(random: Random): ListenerPlan[] {
   const among = [...OBJECTS];
   const listeners: ListenerPlan[] = [];
   while (listeners.length < wanted) {
-    const [object] = among.splice(random.int(0, among.length - 1), 1);
+    const at = random.int(0, among.length - 1);
+    const object = among[at];
     if (!object) break;
+    // Some objects have two listeners on one page.
+    if (random.chance(0.8)) among.splice(at, 1);
     const rows = random.pick([[['*']], [['*']], [['x'], ['y']], [['x', 'y']]]);
     listeners.push({ ...object, rows });
   }
@@ -246,7 +252,7 @@ function setupOf(random: Random, kind: History['kind']): Setup {
     nodes: random.chance(0.15) ? 3 : 2,
     log,
     provider: kind === 'mixed' && log === 'shared' && random.chance(0.2),
-    sharing: random.chance(0.5),
+    sharing: random.chance(0.6),
     grantLife,
     retention: Math.max(grantLife, random.pick([60_000, 420_000, 420_000, 420_000])),
     capacity: kind === 'calm' ? 16_384 : random.pick([600, 4_000, 16_384, 16_384]),
@@ -260,23 +266,33 @@ function setupOf(random: Random, kind: History['kind']): Setup {
 function notesOf(random: Random, setup: Setup, moments: readonly number[], calm: boolean): Action[] {
   const notes: Action[] = [];
   let left = random.int(NOTES.least, NOTES.most);
-  let at = FROM;
-  while (left > 0) {
-    const times = random.chance(0.12) ? Math.min(left, random.int(2, 8)) : 1;
-    // Half of them lie near a fault, where it hurts.
-    const near = !calm && moments.length > 0 && random.chance(0.5);
-    at = near
+  const until = calm ? UNTIL + 20_000 : UNTIL;
+  // Half of them lie near a fault, where it hurts.
+  const moment = (near: number): number =>
+    !calm && moments.length > 0 && random.chance(near)
       ? Math.max(FROM, random.pick(moments) + random.int(-300, 2_500))
-      : random.int(FROM, calm ? UNTIL + 20_000 : UNTIL);
+      : random.int(FROM, until);
+  // Nothing later hides that the last one of an object was lost; that of a whole entity concerns all of its objects.
+  const lasts = OBJECTS.map(({ id }) => (id === undefined ? Math.min(moment(0.8), moment(0.8)) : moment(0.8)));
+  const kept = random.chance(0.7);
+  for (let n = 0; left > 0; n++) {
+    const times = random.chance(0.12) ? Math.min(left, random.int(2, 8)) : 1;
+    let at = moment(0.5);
+    let which = random.int(0, OBJECTS.length - 1);
+    if (kept && n < OBJECTS.length) {
+      which = n;
+      at = lasts[n] as number;
+    } else if (kept) at = Math.min(at, lasts[which] as number);
     const to = random.chance(0.12) ? random.pick(USERS) : undefined;
     const except = to === undefined && random.chance(0.05) ? random.pick(USERS) : undefined;
     notes.push({
       at,
       do: 'notify',
       node: random.int(0, setup.nodes - 1),
-      ...random.pick(OBJECTS),
+      ...(OBJECTS[which] as ObjectPlan),
       action: random.pick(ACTIONS),
       times,
+      every: random.pick([0, 0, 15, 40]),
       ...(to !== undefined && { to }),
       ...(except !== undefined && { except }),
     });
@@ -285,10 +301,67 @@ function notesOf(random: Random, setup: Setup, moments: readonly number[], calm:
   return notes;
 }
 
+/**
+ * Faults that hurt only together, which chance would hardly bring: somebody is away while what he missed is forgotten, is
+ * not looked at while his right ends, or leads and never comes back.
+ */
+function plotOf(random: Random, setup: Setup): Action[] {
+  const at = random.int(FROM, UNTIL - 10_000);
+  const which = tab(random, setup);
+  const browser = setup.tabs[which]?.browser ?? 0;
+  const object = random.pick(setup.tabs[which]?.listeners ?? OBJECTS);
+  const { entity, id } = object;
+  const note = (later: number): Action => ({
+    at: at + later,
+    do: 'notify',
+    node: 0,
+    entity,
+    ...(id !== undefined && { id }),
+    action: random.pick(ACTIONS),
+    times: 1,
+    every: 0,
+  });
+  const freeze = { do: 'freeze', tab: which, told: false, sockets: 'kept', wakes: false, stays: false } as const;
+  switch (random.int(0, 3)) {
+    case 0:
+      // Away while the log is trimmed, and nodes begin anew with what is left.
+      return [
+        { at, do: 'outage', tab: which, for: 14_000 },
+        note(500),
+        { at: at + 1_500, do: 'trim', keep: 0 },
+        { at: at + 2_000, do: 'roll' },
+      ];
+    case 1:
+      // Asleep for longer than the log remembers.
+      return [{ at, do: 'sleep', browser, for: setup.retention + 20_000, sockets: 'cut' }, note(1_000)].filter(
+        () => setup.retention <= 60_000,
+      ) as Action[];
+    case 2:
+      // A right ends without a word while its page cannot ask again, and its stream goes on.
+      return [
+        { ...freeze, at, leads: false, for: setup.grantLife + 20_000 },
+        {
+          at: at + 100,
+          do: 'withdraw',
+          entity,
+          ...(id !== undefined && { id }),
+          user: setup.users[browser] as string,
+          revokes: false,
+          node: 0,
+          for: 0,
+        },
+        note(setup.grantLife + 12_000),
+      ].filter(() => setup.grantLife <= 20_000) as Action[];
+    default:
+      // The leader freezes for good, and somebody is told of nothing any more.
+      return [{ ...freeze, at, leads: true, stays: setup.sharing, for: 10_000 }, note(random.int(500, 9_000))];
+  }
+}
+
 export function generate(seed: number): History {
   const random = createRandom(mix(seed, 0x51a7));
   const draw = random.next();
-  const kind = draw < 0.04 ? 'calm' : draw < 0.2 ? 'pure' : 'mixed';
+  const kind = draw < 0.04 ? 'calm' : draw < 0.24 ? 'pure' : 'mixed';
   const setup = setupOf(random, kind);
   const faults: Action[] = [];
   if (kind !== 'calm') {
@@ -301,6 +374,7 @@ export function generate(seed: number): History {
       if (MEANINGS[name].fault) wanted -= 1;
     }
   }
+  if (kind === 'mixed' && random.chance(0.3)) faults.push(...plotOf(random, setup));
   const notes = notesOf(
     random,
     setup,

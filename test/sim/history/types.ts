@@ -49,8 +49,9 @@ export type Action = { readonly at: number } & (
       readonly do: 'notify';
       readonly node: number;
       readonly action: string;
-      /** So many calls at once. */
+      /** So many calls, so far apart. */
       readonly times: number;
+      readonly every: number;
       readonly to?: string;
       readonly except?: string;
     } & ObjectPlan)
@@ -91,6 +92,8 @@ export type Action = { readonly at: number } & (
       readonly for: number;
       readonly sockets: 'kept' | 'cut' | 'silent';
       readonly wakes: boolean;
+      /** It is not looked at again: frozen to the end. */
+      readonly stays: boolean;
     }
   | { readonly do: 'crash'; readonly tab: number; readonly leads: boolean; readonly for: number }
   | { readonly do: 'close'; readonly tab: number; readonly for: number }

@@ -14,6 +14,8 @@ export interface Owner {
   readonly random: Random;
   dead: boolean;
   frozen: boolean;
+  /** While it is frozen, what other pages post to it is dropped. */
+  deaf: boolean;
   /** How far its clocks are off the virtual time, in milliseconds. */
   wall: number;
   mono: number;
@@ -176,6 +178,7 @@ export function createClock(seed: number, random: (seed: number) => Random): Clo
         random: random(mix(seed, id)),
         dead: false,
         frozen: false,
+        deaf: false,
         wall: 0,
         mono: 0,
         throttle: 0,

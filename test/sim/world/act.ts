@@ -59,8 +59,8 @@ export function perform(act: Act, action: Action): void {
       const node = alive(action.node);
       if (!node) return;
       const object = { entity, ...(id !== undefined && { id }) };
-      clock.after(node.owner, 0, () => {
-        for (let time = 0; time < times; time++) {
+      for (let time = 0; time < times; time++)
+        clock.after(node.owner, time * action.every, () => {
           const note = app.change(object, action.action, to, except);
           act.owners.set(note.n, node);
           void node.notifier
@@ -72,8 +72,7 @@ export function perform(act: Act, action: Action): void {
             .then(({ accepted }) => {
               note.accepted = accepted;
             });
-        }
-      });
+        });
       return;
     }
     case 'cut': {
@@ -258,8 +257,12 @@ export function perform(act: Act, action: Action): void {
       later(2, () => {
         sockets(of, action.sockets);
         clock.freeze(of.owner);
+        // What is posted to a page that is put away may be dropped.
+        of.owner.deaf = action.sockets !== 'kept';
       });
+      if (action.stays) return;
       later(action.for, () => {
+        of.owner.deaf = false;
         clock.thaw(of.owner);
         if (action.wakes || action.told) clock.after(of.owner, 0, () => of.alive && of.wake());
       });
@@ -268,11 +271,7 @@ export function perform(act: Act, action: Action): void {
     case 'crash': {
       const of = leading(action.tab, action.leads);
       if (!of) return;
-      of.alive = false;
-      stage.provider?.cut(of.owner, false);
-      clock.kill(of.owner);
-      of.browser.tabs?.forget(of.owner);
-      for (const connection of [...of.connections]) connection.lose('client', random.chance(0.3));
+      stage.discard(of, random.chance(0.3));
       later(action.for, () => stage.load(of.index));
       return;
     }

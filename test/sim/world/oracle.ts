@@ -211,10 +211,12 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
     },
     stale(pages) {
       for (const page of pages) {
-        if (!page.alive) continue;
+        if (!page.alive || page.owner.frozen) continue;
         for (const listener of page.listeners) {
           if (!listener.listening || !app.may(page.user(), channelOfPlan(listener.plan))) continue;
           for (const row of listener.rows) {
+            if (row.reader !== page.user())
+              return `tab ${page.index} shows ${channelOfPlan(listener.plan)} as ${row.reader} read it, not ${page.user()}`;
             for (let n = app.notes.length - 1; n >= 0; n--) {
               const note = app.notes[n] as Note;
               if (!isOwed(note) || !concerns(note, listener, row.actions, page.user())) continue;

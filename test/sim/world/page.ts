@@ -34,6 +34,8 @@ export interface Row {
   readonly actions: readonly string[];
   /** The change up to which the page shows everything that concerns this row. */
   shown: number;
+  /** Who was logged in when it was read. */
+  reader: string | undefined;
   /** When its data was loaded first. */
   loadedAt: number;
   /** Runs by reason, and the notifications that successful runs stood for. */
@@ -121,10 +123,12 @@ export function createPage(
       if (line.way === 'void') return fail(PATIENCE);
       clock.after(server, way(), () => {
         const read = app.commit();
+        const reader = browser.user;
         const spoiled = page.spoiled || page.line.answers !== undefined;
         clock.after(owner, way(), () => {
           if (spoiled) return reject(new Error('the refetch failed'));
           row.shown = read;
+          row.reader = reader;
           row.merged += refresh.merged;
           resolve();
         });
@@ -190,6 +194,7 @@ export function createPage(
       // It shows what it has just read.
       for (const row of listener.rows) {
         row.shown = app.commit();
+        row.reader = browser.user;
         row.loadedAt = now;
       }
       listen(listener, undefined, EPOCH_TIME + now + browser.wall);
@@ -224,6 +229,7 @@ export function createPage(
       listener,
       actions,
       shown: 0,
+      reader: browser.user,
       loadedAt: startedAt,
       runs: { notification: 0, resync: 0, load: 0 },
       merged: 0,

@@ -50,7 +50,9 @@ export interface Stage {
   /** Starts a node in the place of a dead one, with the secrets of now. */
   startNode(index: number): void;
   kill(node: Node, silently: boolean): void;
-  /** Loads a page in a tab. */
+  /** A page ends without a word; its machine tells the servers, or does not. */
+  discard(page: Page, silently: boolean): void;
+  /** Loads a page in a tab, in the place of what is there. */
   load(tab: number): void;
   doubtful: number;
   secrets: readonly string[];
@@ -153,7 +155,17 @@ export function simulate(history: History, telling = false): Outcome {
         for (const other of nodes) if (other !== node) stage.kill(other, silently);
       }
     },
+    discard(page, silently) {
+      page.alive = false;
+      provider?.cut(page.owner, false);
+      clock.kill(page.owner);
+      page.browser.tabs?.forget(page.owner);
+      for (const connection of [...page.connections]) connection.lose('client', silently);
+    },
     load(tab) {
+      const former = pages[tab];
+      // It loads still, or is frozen and could not be closed.
+      if (former && !former.owner.dead && (former.alive || !former.client)) stage.discard(former, false);
       const plan = setup.tabs[tab];
       const browser = plan && browsers[plan.browser];
       if (!plan || !browser) return;
@@ -195,7 +207,11 @@ export function simulate(history: History, telling = false): Outcome {
   function open(page: Page, rendered: boolean, loads: number): void {
     const listen = (position?: string): void => {
       const read = app.commit();
-      for (const listener of page.listeners) for (const row of listener.rows) row.shown = read;
+      for (const listener of page.listeners)
+        for (const row of listener.rows) {
+          row.shown = read;
+          row.reader = page.user();
+        }
       clock.after(page.owner, loads, () => page.open(position));
     };
     const node = rendered ? nodes.find((each) => each.notifier && !each.owner.dead && !each.closing) : undefined;

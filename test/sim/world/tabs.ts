@@ -163,6 +163,7 @@ export function createBrowserTabs(clock: Clock, browser: Owner, handedOver: () =
   };
 
   function send(from: Channel, to: Channel, data: unknown): void {
+    if (to.owner.deaf) return;
     const now = clock.now();
     const arrival = Math.max(to.arrivals.get(from) ?? 0, now + random.int(0, WAY));
     to.arrivals.set(from, arrival);

@@ -135,6 +135,36 @@ describe.skipIf(reason)(`the log in Postgres${reason && ` (${reason})`}`, () => 
     await marked(log, reader);
   });
 
+  test.skipIf(noBouncer)(
+    `through PgBouncer in transaction mode${noBouncer && ` (${noBouncer})`}`,
+    async ({ onTestFinished }) => {
+      const bouncer = await startBouncer(server);
+      onTestFinished(bouncer.close);
+      const url = server.at({ port: bouncer.port });
+      const { log, namespace, lines } = open({ url }, onTestFinished);
+      const other = open({ url, namespace }, onTestFinished);
+      const reader = await follow(other.log);
+      await Promise.all(Array.from({ length: 50 }, (_, n) => (n % 2 ? log : other.log).append([note(n)])));
+      await marked(log, reader);
+      expect(ids(reader)).toHaveLength(51);
+      const { default: pg } = await import('pg');
+      const client = new pg.Client({ connectionString: url });
+      onTestFinished(() => client.end());
+      await client.connect();
+      await client.query('BEGIN');
+      await log.appendWithin?.(client, [note('within')]);
+      await client.query('COMMIT');
+      await heard(reader, 'within');
+      await reader.tail.prove(3_000);
+      await vi.waitFor(() =>
+        expect(other.lines.map(({ message }) => message)).toContainEqual(expect.stringMatching(/polled/)),
+      );
+      expect(lines).toEqual([]);
+      await marked(log, reader);
+      expect([reader.resets, reader.faults]).toEqual([[], []]);
+    },
+  );
+
   test('tables that are emptied, dropped or written anew: a new epoch, and everybody is told', async ({
     onTestFinished,
   }) => {
@@ -258,34 +288,4 @@ describe.skipIf(reason)(`the log in Postgres${reason && ` (${reason})`}`, () => 
       expect(left).toEqual([]);
     });
   });
-
-  test.skipIf(noBouncer)(
-    `through PgBouncer in transaction mode${noBouncer && ` (${noBouncer})`}`,
-    async ({ onTestFinished }) => {
-      const bouncer = await startBouncer(server);
-      onTestFinished(bouncer.close);
-      const url = server.at({ port: bouncer.port });
-      const { log, namespace, lines } = open({ url }, onTestFinished);
-      const other = open({ url, namespace }, onTestFinished);
-      const reader = await follow(other.log);
-      await Promise.all(Array.from({ length: 50 }, (_, n) => (n % 2 ? log : other.log).append([note(n)])));
-      await marked(log, reader);
-      expect(ids(reader)).toHaveLength(51);
-      const { default: pg } = await import('pg');
-      const client = new pg.Client({ connectionString: url });
-      onTestFinished(() => client.end());
-      await client.connect();
-      await client.query('BEGIN');
-      await log.appendWithin?.(client, [note('within')]);
-      await client.query('COMMIT');
-      await heard(reader, 'within');
-      await reader.tail.prove(3_000);
-      await vi.waitFor(() =>
-        expect(other.lines.map(({ message }) => message)).toContainEqual(expect.stringMatching(/polled/)),
-      );
-      expect(lines).toEqual([]);
-      await marked(log, reader);
-      expect([reader.resets, reader.faults]).toEqual([[], []]);
-    },
-  );
 });

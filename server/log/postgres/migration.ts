@@ -49,7 +49,8 @@ export function migrationSql(schema: string): string {
   const S = quoted(schema);
   // Plans are made once for a session, when the tables may still be empty: they must lead through the indexes all the same.
   // For the same reason the newest offset is asked for by its order, not by max().
-  const indexed = 'SET enable_seqscan = off SET enable_bitmapscan = off';
+  // Whoever has turned index scans off would otherwise have the statements compiled, for seconds, as very expensive ones.
+  const indexed = 'SET enable_seqscan = off SET enable_bitmapscan = off SET enable_indexscan = on SET jit = off';
   const settings = `SET lock_timeout = ${LOCK_PATIENCE} ${indexed}`;
   return `
 ${migrationLock(schema)};

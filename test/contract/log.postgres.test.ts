@@ -27,7 +27,8 @@ describe.skipIf(reason)(`the log in Postgres${reason && ` (${reason})`}`, () => 
     const cases = logContract(
       () => {
         const namespace = randomUUID();
-        const log = () => createPostgresLog({ url: server.at({ query }), namespace, retention: RETENTION });
+        const log = () =>
+          createPostgresLog({ url: server.at({ query }), namespace, retention: RETENTION, logger: () => {} });
         return {
           a: log(),
           b: log(),

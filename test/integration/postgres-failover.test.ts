@@ -8,7 +8,6 @@ import { note } from '../kit/entries.js';
 import { faultProxy } from '../kit/fault-proxy.js';
 
 const reason = missingPostgres();
-const noStandby = reason || missingPostgres('pg_basebackup');
 
 /** Appends as an application does: again until it is accepted. */
 const insist = (log: Log, id: string): Promise<Position> =>
@@ -81,40 +80,37 @@ describe.skipIf(reason).concurrent(`a server that comes back${reason && ` (${rea
     await marked(fresh.log, reader);
   });
 
-  test.skipIf(noStandby)(
-    'a standby that lacks the end is promoted: a new epoch, before anything is told',
-    async ({ onTestFinished }) => {
-      const primary = await startPostgres();
-      onTestFinished(primary.close);
-      const proxy = await faultProxy({ target: primary.port });
-      onTestFinished(proxy.close);
-      const url = primary.at({ port: proxy.port });
-      const { log, namespace } = open({ url }, onTestFinished);
-      const reader = await follow(open({ url, namespace }, onTestFinished).log);
-      await marked(log, reader, 'kept');
-      const standby = await primary.standby();
-      await standby.stop();
-      for (let n = 0; n < 5; n++) await insist(log, `lost ${n}`);
-      await heard(reader, 'lost 4');
-      await primary.kill();
-      await standby.start();
-      proxy.target(standby.port);
-      await expect(log.append([note('too early')])).rejects.toThrow();
-      await expect(
-        open({ url: standby.url, namespace }, onTestFinished).log.append([note('too early')]),
-      ).rejects.toThrow(/standby/);
-      await standby.promote();
-      // As many as were lost: the top alone would tell nothing.
-      const positions: Position[] = [];
-      for (let n = 0; n < 6; n++) positions.push(await insist(log, `new ${n}`));
-      const { top } = await reader.untilReset();
-      expect(epochOf(top)).not.toBe(epochOf(reader.tail.start.top));
-      expect(new Set(positions.map((position) => epochOf(position)))).toEqual(new Set([epochOf(top)]));
-      await marked(log, reader);
-      const late = await follow(open({ url, namespace }, onTestFinished).log);
-      expect(ids(late)).toEqual(expect.arrayContaining(['kept', 'new 5']));
-      expect(ids(late)).not.toContain('lost 4');
-      await standby.close();
-    },
-  );
+  test('a standby that lacks the end is promoted: a new epoch, before anything is told', async ({ onTestFinished }) => {
+    const primary = await startPostgres();
+    onTestFinished(primary.close);
+    const proxy = await faultProxy({ target: primary.port });
+    onTestFinished(proxy.close);
+    const url = primary.at({ port: proxy.port });
+    const { log, namespace } = open({ url }, onTestFinished);
+    const reader = await follow(open({ url, namespace }, onTestFinished).log);
+    await marked(log, reader, 'kept');
+    const standby = await primary.standby();
+    await standby.stop();
+    for (let n = 0; n < 5; n++) await insist(log, `lost ${n}`);
+    await heard(reader, 'lost 4');
+    await primary.kill();
+    await standby.start();
+    proxy.target(standby.port);
+    await expect(log.append([note('too early')])).rejects.toThrow();
+    await expect(open({ url: standby.url, namespace }, onTestFinished).log.append([note('too early')])).rejects.toThrow(
+      /standby/,
+    );
+    await standby.promote();
+    // As many as were lost: the top alone would tell nothing.
+    const positions: Position[] = [];
+    for (let n = 0; n < 6; n++) positions.push(await insist(log, `new ${n}`));
+    const { top } = await reader.untilReset();
+    expect(epochOf(top)).not.toBe(epochOf(reader.tail.start.top));
+    expect(new Set(positions.map((position) => epochOf(position)))).toEqual(new Set([epochOf(top)]));
+    await marked(log, reader);
+    const late = await follow(open({ url, namespace }, onTestFinished).log);
+    expect(ids(late)).toEqual(expect.arrayContaining(['kept', 'new 5']));
+    expect(ids(late)).not.toContain('lost 4');
+    await standby.close();
+  });
 });

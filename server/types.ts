@@ -19,7 +19,7 @@ export interface EntityAccess<U> {
 
 /** Limits on what a client can make the server do. Each is an option with a default that suits a person's browser. */
 export interface Limits {
-  /** Live connections of one user on this node. Default 200. */
+  /** Live connections of one user. Default 200. Nodes on a shared log never hold more than twice that together. */
   readonly connectionsPerUser: number;
   /** Channels of one connection. Default 1,000. */
   readonly channelsPerConnection: number;
@@ -27,7 +27,7 @@ export interface Limits {
   readonly bodyBytes: number;
   /**
    * Streams, and authorisations of a connection at a provider, of one user in quick succession. Default 100; then
-   * `openingsPerSecond` more each second.
+   * `openingsPerSecond` more each second. Nodes on a shared log together allow at most twice that.
    */
   readonly openingsBurst: number;
   /** Default 5. A client beyond it waits; it is never cut off for good. */

@@ -194,15 +194,14 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
     },
     async close() {
       closed = true;
-      const late = setTimeout(() => {
+      // Whatever does not end in time is destroyed: it would keep the process alive.
+      setTimeout(() => {
         for (const socket of [...sockets]) socket.destroy();
-      }, END_MS);
+      }, END_MS).unref();
       try {
         await (await pool)?.end();
       } catch {
         // it was not even open
-      } finally {
-        clearTimeout(late);
       }
     },
   };

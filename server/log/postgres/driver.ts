@@ -141,11 +141,11 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
         throw error;
       });
       const token = randomUUID();
-      await execute(`INSERT INTO ${within(schema, 'outbox')} (namespace, token, entries) VALUES ($1, $2, $3)`, [
-        namespace,
-        token,
-        encodeBatch(namespace, entries),
-      ]);
+      // All parameters are text, for clients that take the types that they are told.
+      await execute(
+        `INSERT INTO ${within(schema, 'outbox')} (namespace, token, entries) VALUES ($1::text, $2::text, $3::text::json)`,
+        [namespace, token, encodeBatch(namespace, entries)],
+      );
       sequencer.expect(token);
     },
 

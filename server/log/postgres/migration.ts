@@ -89,7 +89,7 @@ CREATE TABLE IF NOT EXISTS ${S}.outbox (
   xid xid8 NOT NULL DEFAULT pg_current_xact_id(),
   id bigint GENERATED ALWAYS AS IDENTITY,
   token text COLLATE "C" NOT NULL,
-  entries text NOT NULL,
+  entries json NOT NULL CHECK (json_typeof(entries) = 'array'),
   PRIMARY KEY (namespace, xid, id)
 ) WITH (${PASSING});
 
@@ -330,7 +330,7 @@ BEGIN
   SELECT pg_current_snapshot()::text, (SELECT count(*) FROM due), string_agg(DISTINCT g.token, ','),
     json_agg(e.item ORDER BY g.id, e.n)
   INTO drained, v_count, tokens, v_batch
-  FROM gone g, json_array_elements(g.entries::json) WITH ORDINALITY AS e (item, n);
+  FROM gone g, json_array_elements(g.entries) WITH ORDINALITY AS e (item, n);
   IF v_count = 0 THEN
     outcome := 'none';
     drained := NULL;

@@ -22,6 +22,7 @@ describe.each([
   ['docs/data-libraries.md', 4],
   ['docs/server-rendering.md', 4],
   ['docs/deploying.md', 1],
+  ['docs/postgres.md', 4],
 ] as const)('%s', (page, least) => {
   const text = readFileSync(root + page, 'utf8');
   // `UPDATE_SAMPLES=1` copies the regions into the pages.

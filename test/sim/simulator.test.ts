@@ -7,8 +7,8 @@ import { root } from '../kit/build.js';
 import { bundleWorker } from './bundle.js';
 import { createPool, type Pool } from './pool.js';
 
-/** What `npm test` has time for, half a minute on two cores. */
-const HISTORIES = 1_000;
+/** What `npm test` has time for, a minute on two cores. */
+const HISTORIES = 2_500;
 const SEED = 20_261_122;
 
 let worker: string;
@@ -79,7 +79,7 @@ test(`nothing is stale, heard without a right, done without cause or left over i
     throw new Error(`history ${failure.history}: ${message}\n${story.join('\n')}`);
   }
   expect(tally.histories).toBe(HISTORIES);
-  // As many as make 1,000 in CI.
+  // What is rare, too: 1,000 of each in 20,000 histories.
   for (const [name, count] of Object.entries({ ...tally.faults, ...tally.mechanisms }))
-    expect(count, name).toBeGreaterThanOrEqual(50);
+    expect(count, name).toBeGreaterThanOrEqual(125);
 });

@@ -76,22 +76,33 @@ export function lengthOf(action: Action, nodes: number): number {
   if (action.do === 'roll' || action.do === 'rotate') return nodes * ROLL;
   if (action.do === 'cut') return 1_000;
   if (action.do === 'notify') return action.times * action.every;
-  if (action.do === 'freeze' && action.stays) return 0;
+  if ((action.do === 'freeze' || action.do === 'provider') && action.stays) return 0;
   return 'for' in action ? action.for : 0;
 }
 
 /** When the last fault is over. */
 export function endOf({ actions, setup }: Pick<History, 'actions' | 'setup'>): number {
   let end = Math.max(...setup.tabs.map(({ opens, loads }) => opens + loads));
-  for (const action of actions) end = Math.max(end, action.at + lengthOf(action, setup.nodes));
+  const loads = Math.max(...setup.tabs.map((tab) => tab.loads));
+  for (const action of actions) {
+    // A page that is loaded anew takes its time.
+    const more = action.do === 'crash' || action.do === 'close' ? loads : 0;
+    end = Math.max(end, action.at + lengthOf(action, setup.nodes) + more);
+  }
   return end;
 }
+
+/** Kinds that lose nothing between the relay and a page. */
+const GIVEN: ReadonlySet<ActionKind> = new Set(['notify', 'epoch', 'provider']);
 
 /** How long after that a page may be old. */
 export function boundOf({ actions, setup }: Pick<History, 'actions' | 'setup'>): number {
   const bounds = new Set<Bound>(['clean']);
   for (const { do: kind } of actions) for (const bound of MEANINGS[kind].bounds) bounds.add(bound);
-  if (setup.provider) bounds.add('provider');
+  // What it refuses or cannot be given is given later; what it loses in silence is found by the periodic check only.
+  const loses = actions.some((action) => (action.do === 'provider' ? action.how === 'loses' : !GIVEN.has(action.do)));
+  if (setup.provider && loses) bounds.add('provider');
+  else bounds.delete('provider');
   let sum = 0;
   for (const bound of bounds) sum += BOUNDS[bound];
   return sum;

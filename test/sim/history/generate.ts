@@ -177,12 +177,17 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
   [
     12,
     'provider',
-    (r, at) => ({
-      at,
-      do: 'provider',
-      for: some(r, 500, 12_000),
-      how: r.pick(['down', 'loses', 'loses', 'repeats', 'refuses', 'cuts'] as const),
-    }),
+    (r, at) => {
+      const how = r.pick(['down', 'down', 'down', 'loses', 'loses', 'repeats', 'refuses', 'cuts'] as const);
+      // Pages wait 5 s before they do without it.
+      return {
+        at,
+        do: 'provider',
+        for: how === 'down' ? r.int(3_000, 15_000) : some(r, 500, 12_000),
+        how,
+        stays: false,
+      };
+    },
   ],
   [2, 'lag', (r, at) => ({ at, do: 'lag', for: some(r, 500, 6_000) })],
 ];
@@ -200,6 +205,9 @@ const PURE: readonly ActionKind[] = [
   'spoil',
   'swallow',
   'engine',
+  'provider',
+  'provider',
+  'provider',
 ];
 
 function choose(random: Random, among: typeof MAKES): (typeof MAKES)[number] {
@@ -227,8 +235,9 @@ function listenersOf(random: Random): ListenerPlan[] {
   return listeners;
 }
 
-function setupOf(random: Random, kind: History['kind']): Setup {
-  const log = kind !== 'calm' && random.chance(0.06) ? 'memory' : 'shared';
+function setupOf(random: Random, kind: History['kind'], pure: ActionKind): Setup {
+  const hosted = kind === 'pure' && pure === 'provider';
+  const log = kind !== 'calm' && !hosted && random.chance(0.06) ? 'memory' : 'shared';
   const rights: Record<string, readonly string[]> = {
     ann: CHANNELS,
     bob: CHANNELS.filter(() => random.chance(0.85)),
@@ -241,7 +250,8 @@ function setupOf(random: Random, kind: History['kind']): Setup {
     tabs.push({
       browser: index === 2 ? 1 : 0,
       opens: random.int(900, 2_000) + (index > 0 && random.chance(0.15) ? random.int(2_000, 15_000) : 0),
-      loads: random.int(5, 300),
+      // Some pages take their time.
+      loads: kind !== 'calm' && random.chance(0.12) ? random.int(300, 8_000) : random.int(5, 300),
       rendered: random.chance(0.25),
       listeners: listenersOf(random),
       latency: random.int(1, 40),
@@ -251,7 +261,7 @@ function setupOf(random: Random, kind: History['kind']): Setup {
   return {
     nodes: random.chance(0.15) ? 3 : 2,
     log,
-    provider: kind === 'mixed' && log === 'shared' && random.chance(0.2),
+    provider: hosted || (kind === 'mixed' && log === 'shared' && random.chance(0.25)),
     sharing: random.chance(0.6),
     grantLife,
     retention: Math.max(grantLife, random.pick([60_000, 420_000, 420_000, 420_000])),
@@ -299,6 +309,13 @@ function notesOf(random: Random, setup: Setup, moments: readonly number[], calm:
     left -= times;
   }
   return notes;
+}
+
+/** The same fault of a provider without loss, and some that last: what the relay and the pages do is tried by itself. */
+function givenLater(random: Random, fault: Extract<Action, { do: 'provider' }>): Action {
+  const how = fault.how === 'loses' ? 'refuses' : fault.how;
+  const stays = how === 'down' && random.chance(0.15);
+  return { ...fault, how, stays, at: stays ? UNTIL - random.int(8_000, 12_000) : fault.at };
 }
 
 /**
@@ -362,15 +379,20 @@ export function generate(seed: number): History {
   const random = createRandom(mix(seed, 0x51a7));
   const draw = random.next();
   const kind = draw < 0.04 ? 'calm' : draw < 0.24 ? 'pure' : 'mixed';
-  const setup = setupOf(random, kind);
+  const pure = random.pick(PURE);
+  const setup = setupOf(random, kind, pure);
   const faults: Action[] = [];
   if (kind !== 'calm') {
-    const pure = random.pick(PURE);
-    const among = MAKES.filter(([, name]) => (kind === 'pure' ? name === pure : setup.provider || name !== 'provider'));
+    const isAmong = (name: ActionKind): boolean =>
+      kind === 'pure'
+        ? name === pure || (pure === 'provider' && name === 'epoch')
+        : setup.provider || name !== 'provider';
+    const among = MAKES.filter(([, name]) => isAmong(name));
     let wanted = random.int(FAULTS.least, FAULTS.most);
     while (wanted > 0) {
       const [, name, make] = choose(random, among);
-      faults.push(make(random, random.int(FROM, UNTIL), setup));
+      const fault = make(random, random.int(FROM, UNTIL), setup);
+      faults.push(kind === 'pure' && fault.do === 'provider' ? givenLater(random, fault) : fault);
       if (MEANINGS[name].fault) wanted -= 1;
     }
   }

@@ -119,7 +119,13 @@ export type Action = { readonly at: number } & (
   | { readonly do: 'spoil'; readonly tab: number; readonly for: number }
   | { readonly do: 'remount'; readonly tab: number; readonly listener: number; readonly for: number }
   | { readonly do: 'lag'; readonly for: number }
-  | { readonly do: 'provider'; readonly for: number; readonly how: 'down' | 'loses' | 'repeats' | 'refuses' | 'cuts' }
+  | {
+      readonly do: 'provider';
+      readonly for: number;
+      /** To the end of the history. */
+      readonly stays: boolean;
+      readonly how: 'down' | 'loses' | 'repeats' | 'refuses' | 'cuts';
+    }
 );
 
 export type ActionKind = Action['do'];

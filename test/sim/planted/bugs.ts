@@ -17,11 +17,11 @@ export interface Bug {
 export const BUGS: readonly Bug[] = [
   // The client: positions, what was seen, links.
   {
-    name: 'a position moves by ids that come before ready',
+    name: 'a position moves although the link does not cover the channel any more',
     part: 'client',
     file: 'widget/client/delivery.ts',
-    find: 'if (live.ready && position)',
-    replace: 'if (position)',
+    find: 'for (const cursor of [core.own, ...covers.values()])',
+    replace: 'for (const cursor of [core.own, ...core.subs.values()])',
   },
   {
     name: 'a resync reaches the first listener only',
@@ -66,11 +66,11 @@ export const BUGS: readonly Bug[] = [
     replace: 'false;',
   },
   {
-    name: 'a channel that lost its cover is not told what it missed',
+    name: 'a question for grants that failed is not asked again',
     part: 'client',
-    file: 'widget/client/delivery.ts',
-    find: 'else sub.lost = sub.position !== undefined;',
-    replace: 'else sub.lost = false;',
+    file: 'widget/client/access.ts',
+    find: 'if (core.fault(error)) retry.later(error);',
+    replace: 'core.fault(error);',
   },
   {
     name: 'entity-wide notifications reach no object',
@@ -102,7 +102,7 @@ export const BUGS: readonly Bug[] = [
     replace: '    place.pending = undefined;\n  }\n\n  const call',
   },
   {
-    name: 'no single flight: every notification runs at once',
+    name: 'no window: what comes soon after a run runs at once',
     part: 'scheduler',
     file: 'widget/client/refresh.ts',
     find: 'place.windowEnd = began + Math.min(row.window ?? WINDOW, MAX_WAIT);',
@@ -116,11 +116,11 @@ export const BUGS: readonly Bug[] = [
     replace: '',
   },
   {
-    name: 'a run that waits for one action is replaced by that of another',
+    name: 'a run that failed is owed only when something else waits',
     part: 'scheduler',
     file: 'widget/client/refresh.ts',
-    find: '    place.pending = pending ? merge(pending, news) : news;',
-    replace: '    place.pending = news;',
+    find: 'place.pending = trailing ? merge(pending, trailing) : pending;',
+    replace: 'place.pending = trailing && merge(pending, trailing);',
   },
   // Tabs.
   {
@@ -207,6 +207,20 @@ export const BUGS: readonly Bug[] = [
     file: 'server/history.ts',
     find: 'return mark !== undefined && isAfter(mark.position, after);',
     replace: 'return mark !== undefined && false;',
+  },
+  {
+    name: 'of one key the oldest is kept, not the newest',
+    part: 'history',
+    file: 'server/history.ts',
+    find: '    const older = keys.get(route.key);\n    if (older) {\n',
+    replace: '    const older = keys.get(route.key);\n    if (older) {\n      return;\n',
+  },
+  {
+    name: 'what concerns an object is not kept for its list',
+    part: 'history',
+    file: 'server/history.ts',
+    find: '        if (route.reduced !== undefined) keep(route.reduced, route, position, entry, live ? at : undefined);\n',
+    replace: '',
   },
   // Grants and revocation.
   {

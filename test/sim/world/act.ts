@@ -401,6 +401,7 @@ export function perform(act: Act, action: Action): void {
         return;
       }
       stage.provider.fault = action.how;
+      if (action.stays) return;
       later(action.for, () => {
         if (stage.provider) stage.provider.fault = 'works';
       });

@@ -19,6 +19,7 @@ export function checkSizes({ nodes, clock, oracle }: Stage): void {
 /** Closes everything, pages first, and looks whether something is left. @param everyPage those of closed tabs too */
 export function closeAll(stage: Stage, everyPage: readonly Page[]): void {
   const { clock, nodes, pages, browsers, engine, provider, oracle } = stage;
+  if (provider) provider.fault = 'works';
   for (const { owner } of pages) if (owner.frozen) clock.thaw(owner);
   for (const page of pages) if (page.alive) clock.after(page.owner, 0, () => page.close());
   clock.run(clock.now() + 1_000);

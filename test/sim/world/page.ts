@@ -187,7 +187,11 @@ export function createPage(
       });
       page.client = client;
       client.onStatus(() => via(page, client.status().via));
-      for (const listener of page.listeners) listen(listener, position);
+      for (const listener of page.listeners) {
+        // Who logged out while the page was loaded is no concern of its client, which never met him.
+        for (const row of listener.rows) row.reader = browser.user;
+        listen(listener, position);
+      }
     },
     mount(listener) {
       const now = clock.now();

@@ -207,11 +207,7 @@ export function simulate(history: History, telling = false): Outcome {
   function open(page: Page, rendered: boolean, loads: number): void {
     const listen = (position?: string): void => {
       const read = app.commit();
-      for (const listener of page.listeners)
-        for (const row of listener.rows) {
-          row.shown = read;
-          row.reader = page.user();
-        }
+      for (const listener of page.listeners) for (const row of listener.rows) row.shown = read;
       clock.after(page.owner, loads, () => page.open(position));
     };
     const node = rendered ? nodes.find((each) => each.notifier && !each.owner.dead && !each.closing) : undefined;

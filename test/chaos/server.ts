@@ -2,16 +2,18 @@
  * The application of the chaos run, a process of its own: values that outlive it (one small file each), a route that
  * changes one and notifies, the page, and what it is made of in figures. It is killed, stopped and restarted at will.
  *
- * Environment: `PORT`, `CHAOS_DATA` (folder of the values and the page), and the library's own constants.
+ * Environment: `PORT`, `CHAOS_DATA` (folder of the values and the page), `CHAOS_HEARTBEAT` (milliseconds), `CHAOS_CLUSTER`
+ * (`true`: it is one of several nodes), and the library's own constants.
  */
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
 import { createNotifier } from 'notify-listen/server';
 import { nodeListener } from 'notify-listen/server/node';
 
-const data = process.env.CHAOS_DATA ?? '.';
+const { CHAOS_DATA: data = '.', CHAOS_HEARTBEAT, CHAOS_CLUSTER } = process.env;
+const isCluster = CHAOS_CLUSTER === 'true';
 
 /** What the harness reads of a process every second. */
 export interface Figures {
@@ -30,6 +32,7 @@ let errors = 0;
 const notifier = createNotifier({
   user: (request: IncomingMessage) => request.headers['x-user'] as string | undefined,
   canListen: { Item: { one: () => true } },
+  ...(CHAOS_HEARTBEAT && { heartbeat: Number(CHAOS_HEARTBEAT) }),
   logger: () => {},
   onError: (error) => {
     errors += 1;
@@ -40,20 +43,18 @@ const listen = nodeListener(notifier);
 
 const fileOf = (id: string): string => join(data, `value-${id}`);
 
+/** The greatest that was ever stored: a request that a stopped process takes up late is older than what came since. */
 function storedValue(id: string): number {
   try {
-    return Number(readFileSync(fileOf(id), 'utf8'));
+    return Math.max(...readFileSync(fileOf(id), 'utf8').split('\n').map(Number));
   } catch {
     return 0;
   }
 }
 
-/** Whole or not at all. Never back: a request that a stopped process takes up late is older than what came since. */
+/** A line more, in one write: other processes store too, and this one may be stopped or killed at any moment. */
 function store(id: string, value: number): void {
-  if (value <= storedValue(id)) return;
-  const temporary = `${fileOf(id)}.${process.pid}`;
-  writeFileSync(temporary, String(value));
-  renameSync(temporary, fileOf(id));
+  appendFileSync(fileOf(id), `${value}\n`);
 }
 
 function json(response: ServerResponse, body: object): void {
@@ -115,14 +116,15 @@ function figures(): Figures {
 
 // Pages come back within a second: on one machine there is nothing to protect from all of them.
 process.once('SIGTERM', () => {
-  void notifier.close({ within: 1_000 }).then(() => {
+  void notifier.close({ within: 1_000, drain: isCluster }).then(() => {
     server.close(() => process.exit(0));
     server.closeIdleConnections();
     setTimeout(() => process.exit(0), 2_000).unref();
   });
 });
 
-await notifier.position(); // nothing is served before the log is there
+// Nothing is served before the log is there; a node of several is served by a balancer before it is ready.
+if (!isCluster) await notifier.position();
 server.listen(Number(process.env.PORT ?? 0), '127.0.0.1', () => {
   console.log(`ready on ${(server.address() as AddressInfo).port}`);
 });

@@ -1,10 +1,10 @@
 /** Watches pages and server from outside while faults strike: what pages show against what they must show. */
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Application } from './application.js';
-import type { Tab } from './browsers.js';
+import type { Page } from './browsers.js';
 import type { Ledger } from './ledger.js';
-import type { Report as PageReport } from './page.js';
 import type { Check, Seen } from './report.js';
+import type { Report as PageReport } from './screen.js';
 import type { Figures } from './server.js';
 
 /** How often everybody is asked, in milliseconds. */
@@ -26,13 +26,13 @@ export interface Watch {
 
 export interface WatchOptions {
   readonly items: Ledger;
-  readonly tabs: readonly Tab[];
-  readonly application: Application;
+  readonly pages: readonly Page[];
+  readonly applications: readonly Application[];
 }
 
-export function createWatch({ items, tabs, application }: WatchOptions): Watch {
-  const stalest = new Map<Tab, number>(tabs.map((tab) => [tab, 0]));
-  const latest = new Map<Tab, PageReport>();
+export function createWatch({ items, pages, applications }: WatchOptions): Watch {
+  const stalest = new Map<Page, number>(pages.map((page) => [page, 0]));
+  const latest = new Map<Page, PageReport>();
   /** Of pages that were closed since. */
   const former: Record<string, number> = {};
   /** The newest figures of each server process. */
@@ -40,30 +40,31 @@ export function createWatch({ items, tabs, application }: WatchOptions): Watch {
   let rss = 0;
   let watching = true;
 
-  const wrong = (tab: Tab, report: PageReport | undefined): string => {
+  const wrong = (page: Page, report: PageReport | undefined): string => {
     if (!report) return 'it does not answer';
-    const old = tab.ids.filter((id) => (report.shown[id] ?? 0) < items.due(id));
+    const old = page.ids.filter((id) => (report.shown[id] ?? 0) < items.due(id));
     const lines = old.map((id) => `item ${id} shows ${report.shown[id]}, must show ${items.due(id)}`);
     if (report.status.state !== 'connected') lines.push(`it is ${report.status.state}`);
+    if (report.status.degraded) lines.push('it is degraded');
     return lines.join('; ');
   };
 
-  async function look(tab: Tab): Promise<string> {
-    const report = await tab.report();
+  async function look(page: Page): Promise<string> {
+    const report = await page.report();
     if (report) {
-      const before = latest.get(tab);
+      const before = latest.get(page);
       // Fewer than before: it is another page in the same place.
       if (before && report.counts.hints < before.counts.hints) add(former, before.counts);
-      latest.set(tab, report);
+      latest.set(page, report);
       // A page that shows nothing yet does not look live.
-      const showing = tab.ids.filter((id) => report.shown[id] !== undefined);
+      const showing = page.ids.filter((id) => report.shown[id] !== undefined);
       const ages = showing.map((id) => items.staleness(id, report.shown[id]));
-      stalest.set(tab, Math.max(stalest.get(tab) ?? 0, ...ages));
+      stalest.set(page, Math.max(stalest.get(page) ?? 0, ...ages));
     }
-    return wrong(tab, report);
+    return wrong(page, report);
   }
 
-  async function lookAtServer(): Promise<void> {
+  async function lookAt(application: Application): Promise<void> {
     const figures = await application.figures();
     if (!figures) return;
     processes.set(figures.pid, figures);
@@ -76,8 +77,8 @@ export function createWatch({ items, tabs, application }: WatchOptions): Watch {
       await wait(LOOK, undefined, { ref: false });
     }
   };
-  for (const tab of tabs) void loop(() => look(tab));
-  void loop(lookAtServer);
+  for (const page of pages) void loop(() => look(page));
+  for (const application of applications) void loop(() => lookAt(application));
 
   function seen(): Seen {
     const counts = { ...former };
@@ -93,31 +94,33 @@ export function createWatch({ items, tabs, application }: WatchOptions): Watch {
         'stuck readers dropped': total(({ stalled }) => stalled),
         'server processes': processes.size,
       },
-      pages: tabs.map((tab) => {
-        const { state = 'unknown', via = '' } = latest.get(tab)?.status ?? {};
-        return { name: tab.name, stalest: stalest.get(tab) ?? 0, now: `${state} ${via}`.trim() };
+      pages: pages.map((page) => {
+        const { state = 'unknown', via = '' } = latest.get(page)?.status ?? {};
+        return { name: page.name, stalest: stalest.get(page) ?? 0, now: `${state} ${via}`.trim() };
       }),
       rss,
     };
   }
 
   return {
-    allFresh: async () => (await Promise.all(tabs.map(look))).every((complaint) => complaint === ''),
+    allFresh: async () => (await Promise.all(pages.map(look))).every((complaint) => complaint === ''),
     async complaint() {
       const complaints = await Promise.all(
-        tabs.map(async (tab) => {
-          const what = wrong(tab, await tab.report());
-          return what && `${tab.name}: ${what}\n    ${(await tab.story()).slice(-STORY).join('\n    ')}`;
+        pages.map(async (page) => {
+          const what = wrong(page, await page.report());
+          return what && `${page.name}: ${what}\n    ${(await page.story()).slice(-STORY).join('\n    ')}`;
         }),
       );
       return complaints.filter(Boolean).join('\n');
     },
     async stories() {
-      const told = await Promise.all(tabs.map(async (tab) => [`${tab.name}:`, ...(await tab.story())].join('\n    ')));
+      const told = await Promise.all(
+        pages.map(async (page) => [`${page.name}:`, ...(await page.story())].join('\n    ')),
+      );
       return told.join('\n');
     },
     checks(rssBound) {
-      const crashed = tabs.filter((tab) => tab.crashed()).map(({ name }) => name);
+      const crashed = pages.filter((page) => page.crashed()).map(({ name }) => name);
       return [
         { name: 'no page crashed', ...(crashed.length > 0 && { failure: crashed.join(', ') }) },
         {

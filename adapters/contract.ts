@@ -157,8 +157,13 @@ export interface Log {
    * Only a log in such a database has it. Rejects with a `TypeError` for what is no transaction of it.
    */
   appendWithin?(transaction: unknown, entries: readonly LogEntry[]): Promise<void>;
-  /** Loads the retained window into the sink, then follows. Resolves when the window is loaded. */
-  tail(sink: TailSink): Promise<Tail>;
+  /**
+   * Loads the retained window into the sink, then follows. Resolves when the window is loaded.
+   *
+   * @param after the caller has everything up to here. A log that can tell what came after may load only that; `start.floor`
+   * is then this position. Default: the whole window.
+   */
+  tail(sink: TailSink, after?: Position): Promise<Tail>;
   /** Takes the lease `name` for `ttlMs` milliseconds; `undefined` while somebody else holds it. */
   lease(name: string, ttlMs: number): Promise<Lease | undefined>;
   /**

@@ -2,7 +2,7 @@
  * Follows the log for one node: loads the window into the history, passes on what comes after it, and proves again and
  * again that it hears everything. Where it cannot, it says so, drops its link to the engine and takes a new one.
  */
-import type { Log, Logged, LogWindow, Tail } from '../adapters/contract.js';
+import type { Log, Logged, LogWindow, Tail, TailSink } from '../adapters/contract.js';
 import { comparePositions, makePosition, type Position } from '../adapters/position.js';
 import { createHistory, type History } from './history.js';
 
@@ -76,7 +76,7 @@ export function createFollower(options: FollowerOptions): Follower {
     link = mine;
     let window: Logged[] | undefined = [];
     let restart: LogWindow | undefined;
-    const opened = await log.tail({
+    const sink: TailSink = {
       entries(batch) {
         if (link !== mine) return;
         if (window) window.push(...batch);
@@ -95,7 +95,9 @@ export function createFollower(options: FollowerOptions): Follower {
         lost(start);
       },
       failed: onError,
-    });
+    };
+    // An engine that stumbles need not tell the whole window again to every node.
+    const opened = await log.tail(sink, everLoaded ? history.top : undefined);
     const entries = window;
     window = undefined;
     if (closed) return opened.close();

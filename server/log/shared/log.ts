@@ -1,5 +1,6 @@
 /** Makes of an engine's driver what the contract calls a `Log`. See docs/shared-log.md for its states and races. */
 import type { Log, LogEntry, Tail, TailSink } from '../../../adapters/contract.js';
+import type { Position } from '../../../adapters/position.js';
 import { inTime } from '../../in-time.js';
 import { createAppends } from './appends.js';
 import { CALL_PATIENCE, type EngineDriver } from './driver.js';
@@ -55,7 +56,7 @@ export function createSharedLog(driver: EngineDriver): Log {
       },
     }),
 
-    async tail(sink: TailSink): Promise<Tail> {
+    async tail(sink: TailSink, after?: Position): Promise<Tail> {
       assertOpen();
       unwatch ??= driver.watch(hint);
       const reader = createReader({
@@ -71,7 +72,7 @@ export function createSharedLog(driver: EngineDriver): Log {
         reader.close();
       };
       try {
-        const start = await reader.load();
+        const start = await reader.load(after);
         assertOpen();
         return { start, prove: reader.prove, close };
       } catch (error) {

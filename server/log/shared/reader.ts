@@ -23,8 +23,8 @@ export interface ReaderOptions {
 }
 
 export interface Reader {
-  /** Gives the window to the sink and follows from there. Rejects when the engine cannot be read. */
-  load(): Promise<LogWindow>;
+  /** Gives the window, or what is after a position, to the sink and follows. Rejects when the engine cannot be read. */
+  load(after?: Position): Promise<LogWindow>;
   /** Something may be there. */
   hint(): void;
   /** As in `Tail`. */
@@ -56,11 +56,17 @@ export function createReader({ sink, read, renew, idle, name }: ReaderOptions): 
     }
   }
 
-  /** Reads all that is retained. What changes under it (an epoch, a trim) is read again from the start. */
-  async function wholeWindow(): Promise<{ start: LogWindow; entries: readonly Logged[] }> {
+  /** Reads all that is retained after a position. What changes under it (an epoch, a trim) is read again, all of it. */
+  async function wholeWindow(after?: Position): Promise<{ start: LogWindow; entries: readonly Logged[] }> {
+    let from = after;
     for (let attempt = 0; attempt < LOADS && !closed; attempt++) {
-      let slice = await read(undefined, READ_LIMIT);
-      const { floor } = slice;
+      let slice = await read(from, READ_LIMIT);
+      if (from !== undefined && isBroken(slice, from)) {
+        if (isBelow(slice.top, from)) await renew(epochOf(from));
+        from = undefined;
+        slice = await read(from, READ_LIMIT);
+      }
+      const floor = from ?? slice.floor;
       const entries = [...slice.entries];
       let reached = reachedBy(slice, floor);
       let whole = true;
@@ -71,6 +77,7 @@ export function createReader({ sink, read, renew, idle, name }: ReaderOptions): 
         reached = reachedBy(slice, reached);
       }
       if (whole) return { start: { floor, top: reached }, entries };
+      from = undefined;
     }
     throw new Error(`log: the window of the ${name} log could not be read: it changes faster than it is read`);
   }
@@ -149,8 +156,8 @@ export function createReader({ sink, read, renew, idle, name }: ReaderOptions): 
   }
 
   return {
-    async load() {
-      const { start, entries } = await wholeWindow();
+    async load(after) {
+      const { start, entries } = await wholeWindow(after);
       if (closed) throw new Error('log: the tail was closed');
       at = start.top;
       give(entries);

@@ -200,6 +200,29 @@ describe('a tail on a shared engine', () => {
     await heard.tail.prove(4_000);
   });
 
+  test('a tail that begins where another ended is told only what came after, and all of it where that is not there', async () => {
+    const engine = createSharedEngine({ cap: 4 });
+    const log = engine.node(deaf);
+    logs.add(log);
+    const [, second] = (await log.append([note(1), note(2), note(3)])) as [Position, Position, Position];
+    const from = async (after: Position): Promise<{ calls: string[]; floor: Position }> => {
+      const calls: string[] = [];
+      const sink = { reset: () => {}, failed: () => {} };
+      const { start } = await log.tail({ ...sink, entries: (batch) => calls.push(...batch.map(nameOf)) }, after);
+      return { calls, floor: start.floor };
+    };
+    expect(await from(second)).toEqual({ calls: ['3'], floor: second });
+    await log.append([note(4), note(5), note(6), note(7)]);
+    // Trimmed past, and of another epoch.
+    const { floor } = await from(second);
+    expect(floor).not.toBe(second);
+    for (const after of [second, makePosition('other', 1)])
+      expect(await from(after)).toEqual({ calls: ['4', '5', '6', '7'], floor });
+    // Beyond the top: the engine has lost something, and must say so.
+    expect(epochOf((await from(makePosition(epochOf(second), 99))).floor)).not.toBe(epochOf(second));
+    expect(engine.counts.renewed).toBe(1);
+  });
+
   test('a tail cannot begin while the engine refuses; the log can be asked again', async () => {
     const engine = createSharedEngine();
     const log = engine.node();

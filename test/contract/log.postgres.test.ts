@@ -24,22 +24,25 @@ describe.skipIf(reason)(`the log in Postgres${reason && ` (${reason})`}`, () => 
 
   // Each case has a namespace of its own, and waits more than it computes.
   describe.concurrent.each(WAYS)('%s', (_name, query) => {
-    const cases = logContract(
-      () => {
-        const namespace = randomUUID();
-        const log = () =>
-          createPostgresLog({ url: server.at({ query }), namespace, retention: RETENTION, logger: () => {} });
-        return {
-          a: log(),
-          b: log(),
-          pass: (ms) => wait(ms),
-          async lose() {
-            await server.sql('DELETE FROM notify_listen.log WHERE namespace = $1', [namespace]);
-          },
-        };
-      },
-      { retention: RETENTION, rounds: 20, leaseTtl: 400 },
-    );
-    for (const { name, run } of cases) test(name, run, 15_000);
+    const cases = (retention: number) =>
+      logContract(
+        () => {
+          const namespace = randomUUID();
+          const log = () => createPostgresLog({ url: server.at({ query }), namespace, retention, logger: () => {} });
+          return {
+            a: log(),
+            b: log(),
+            pass: (ms) => wait(ms),
+            async lose() {
+              await server.sql('DELETE FROM notify_listen.log WHERE namespace = $1', [namespace]);
+            },
+          };
+        },
+        { retention, rounds: 20, leaseTtl: 400 },
+      );
+    // What passes while a busy machine stands still must not expire in the others.
+    const isShort = ({ name }: { name: string }): boolean => name.startsWith('retention');
+    for (const { name, run } of cases(60_000).filter((one) => !isShort(one))) test(name, run, 15_000);
+    for (const { name, run } of cases(RETENTION).filter(isShort)) test(name, run, 15_000);
   });
 });

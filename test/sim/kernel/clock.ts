@@ -14,6 +14,8 @@ export interface Owner {
   readonly random: Random;
   dead: boolean;
   frozen: boolean;
+  /** When it was frozen last, and went on. */
+  thawed: number;
   /** While it is frozen, what other pages post to it is dropped. */
   deaf: boolean;
   /** How far its clocks are off the virtual time, in milliseconds. */
@@ -178,6 +180,7 @@ export function createClock(seed: number, random: (seed: number) => Random): Clo
         random: random(mix(seed, id)),
         dead: false,
         frozen: false,
+        thawed: Number.NEGATIVE_INFINITY,
         deaf: false,
         wall: 0,
         mono: 0,
@@ -208,6 +211,7 @@ export function createClock(seed: number, random: (seed: number) => Random): Clo
     },
     thaw(owner) {
       owner.frozen = false;
+      owner.thawed = now;
       for (const task of owner.held.splice(0)) {
         if (task.over) continue;
         move(task, now);

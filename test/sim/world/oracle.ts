@@ -17,6 +17,8 @@ export type Mechanism = 'replay' | 'resync' | 'handOver' | 'revoke' | 'fallback'
 /** A page that asks more often than this is in a loop: the first waits of the back-off are short, for each of the routes. */
 const PERIOD = 10_000;
 const MOST_REQUESTS = 60;
+/** How long a page takes to read what came while it was frozen, and to run for it, in milliseconds. */
+const THAWING = 2_000;
 /** The scheduler's window, and what lies too far apart for one burst, in milliseconds. */
 const WINDOW = 100;
 const APART = 400;
@@ -174,7 +176,9 @@ export function createOracle(clock: Clock, app: App, setup: Setup, causes: { res
         const { notification } = refresh;
         const user = page.user();
         // A former user's stream ends with its grants at the latest.
-        if (!notification.to && user !== undefined && clock.now() - page.browser.since > life) {
+        // A page that was frozen reads first what had come before: its server had sent that to whom it may concern.
+        const read = clock.now() - page.owner.thawed < THAWING;
+        if (!notification.to && user !== undefined && !read && clock.now() - page.browser.since > life) {
           const channel = channelOfPlan(plan);
           // A run may wait for a person to look; it must not be of something that came past the bound.
           const note = app.noteAt(notification.position);

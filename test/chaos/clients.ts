@@ -1,6 +1,10 @@
 /** Pages without a browser: shipped clients in this process, which cost a hundredth of a tab. */
+import { setMaxListeners } from 'node:events';
 import type { Page } from './browsers.js';
 import { openScreen, type Screen } from './screen.js';
+
+// A client asks for thirty objects at once here, under one signal; Node warns of more than ten.
+setMaxListeners(0);
 
 export interface ClientPlace {
   readonly name: string;

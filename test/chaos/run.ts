@@ -25,10 +25,10 @@ import { singleProcess } from './single.js';
 import { createWatch } from './watch.js';
 
 /** Of each part, in milliseconds. */
-const CI_FAULTS = 25_000;
+const CI_FAULTS = 20_000;
 /** The longest that one fault may last where the whole run is short, in milliseconds, and how soon silence is noticed. */
 const CI_LONGEST = 5_000;
-const CI_HEARTBEAT = 5_000;
+const CI_HEARTBEAT = 3_000;
 /** More memory than this in a server process means that something grows without a bound. */
 const RSS_BOUND = 300 * 2 ** 20;
 

@@ -45,7 +45,8 @@ export function createWatch({ items, pages, applications }: WatchOptions): Watch
     const old = page.ids.filter((id) => (report.shown[id] ?? 0) < items.due(id));
     const lines = old.map((id) => `item ${id} shows ${report.shown[id]}, must show ${items.due(id)}`);
     if (report.status.state !== 'connected') lines.push(`it is ${report.status.state}`);
-    if (report.status.degraded) lines.push('it is degraded');
+    // A page that polls says so as well, and streams again after a minute or so.
+    if (report.status.degraded && report.status.via !== 'poll') lines.push('it is degraded');
     return lines.join('; ');
   };
 

@@ -6,7 +6,7 @@ import { atRate, micros } from './kit/clock.js';
 export interface LimitAnswers {
   open(): Promise<number>;
   notifyAt(options: { rate: number; ms: number }): Promise<number>;
-  cpu(): number;
+  cpu(): { cpu: number; system: number };
 }
 
 const HEAD =
@@ -46,6 +46,6 @@ serveParent<LimitAnswers>({
     }),
   cpu() {
     const { user, system } = process.cpuUsage();
-    return user + system;
+    return { cpu: user + system, system };
   },
 });

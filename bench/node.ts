@@ -27,6 +27,8 @@ const BATCH = 500;
 export interface Figures {
   /** User and system time of the process so far, by the operating system's accounting, in microseconds. */
   readonly cpu: number;
+  /** The system's part of it. */
+  readonly system: number;
   /** After garbage collection, in bytes: objects, and buffers beside the heap. */
   readonly memory: number;
   readonly rss: number;
@@ -91,6 +93,9 @@ function entry(id: number): NotificationEntry {
   const notification = { entity: 'Order', id: String(id), action: 'updated', changedDate: micros(), notifier: 'Ann' };
   return { kind: 'notification', notification };
 }
+
+/** In turn, so that those that meet in one tick are not merged: each is counted. */
+const actionOf = (index: number): string => `updated${index % 50}`;
 
 const cpu = (): number => {
   const { user, system } = process.cpuUsage();
@@ -157,8 +162,8 @@ const answers: NodeAnswers = {
   },
 
   notifyAt: (options) =>
-    atRate(options, () =>
-      notifier?.notify('updated', { entity: 'Order', id: 1, changedDate: micros() }, { notifier: 'Ann' }),
+    atRate(options, (index) =>
+      notifier?.notify(actionOf(index), { entity: 'Order', id: 1, changedDate: micros() }, { notifier: 'Ann' }),
     ),
 
   async commitAt(options) {
@@ -175,7 +180,7 @@ const answers: NodeAnswers = {
         version,
       ]);
       await notifier?.notify(
-        'updated',
+        actionOf(index),
         { entity: 'Order', id: 1, changedDate: version },
         { notifier: 'Ann', transaction: client },
       );
@@ -206,7 +211,16 @@ const answers: NodeAnswers = {
     const { heapUsed, external, rss } = process.memoryUsage();
     const { connections = 0, delivered = 0, history = 0 } = notifier?.metrics() ?? {};
     const peak = process.resourceUsage().maxRSS * 1_024;
-    return { cpu: cpu(), memory: heapUsed + external, rss, peak, connections, delivered, history };
+    return {
+      cpu: cpu(),
+      system: process.cpuUsage().system,
+      memory: heapUsed + external,
+      rss,
+      peak,
+      connections,
+      delivered,
+      history,
+    };
   },
 
   async close() {

@@ -21,6 +21,9 @@ const LOADS = 2;
 /** Of one measurement, and of what goes before it so that caches are warm. Milliseconds. */
 const MEASURE = 3_000;
 const WARM = 500;
+/** Before the first one: so many times the rate, for so long, until the code is compiled. */
+const HURRY = 3;
+const FIRST = 4_000;
 /** How long the last deliveries are waited for, in milliseconds. */
 const PATIENCE = 5_000;
 
@@ -28,21 +31,30 @@ const PATIENCE = 5_000;
 interface Fleet {
   readonly name: string;
   readonly processes: number;
-  /** CPU time of all its processes so far, in microseconds. */
-  cpu(): Promise<number>;
+  /** CPU time of all its processes so far, and the system's part of it, in microseconds. */
+  cpu(): Promise<Used>;
   notifyAt(rate: number, ms: number): Promise<number>;
   /** Streams of each process. */
   connections(): Promise<number[]>;
+  end(): Promise<void>;
+}
+
+interface Used {
+  readonly cpu: number;
+  readonly system: number;
 }
 
 interface Round {
   readonly cpuPerDelivery: number;
+  readonly systemPerDelivery: number;
   readonly p50: number;
   readonly p99: number;
   readonly lost: number;
   readonly cores: number;
   readonly loadCores: number;
 }
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 async function fleetOf(count: number, url: string): Promise<Fleet & { readonly port: number }> {
   const distributor = createDistributor();
@@ -62,13 +74,20 @@ async function fleetOf(count: number, url: string): Promise<Fleet & { readonly p
     name: `${count} ${count === 1 ? 'process' : 'processes'}`,
     processes: count,
     port: (distributor.server.address() as AddressInfo).port,
-    cpu: async () => (await figures()).reduce((sum, { cpu }) => sum + cpu, 0),
+    async cpu() {
+      const of = await figures();
+      return { cpu: sum(of.map(({ cpu }) => cpu)), system: sum(of.map(({ system }) => system)) };
+    },
     // Each process makes its part of the notifications, as each serves its part of the requests that lead to them.
     async notifyAt(rate, ms) {
       const made = nodes.map((node, n) => node.call('notifyAt', { rate: rate / count, ms, phase: n / count }));
-      return (await Promise.all(made)).reduce((sum, one) => sum + one, 0);
+      return sum(await Promise.all(made));
     },
     connections: async () => (await figures()).map(({ connections }) => connections),
+    async end() {
+      distributor.server.close();
+      for (const node of nodes) await node.end();
+    },
   };
 }
 
@@ -81,6 +100,7 @@ async function limitFleet(connections: number): Promise<Fleet & { readonly port:
     cpu: () => limit.call('cpu'),
     notifyAt: (rate, ms) => limit.call('notifyAt', { rate, ms }),
     connections: async () => [connections],
+    end: limit.end,
   };
 }
 
@@ -101,6 +121,11 @@ export async function benchProcesses(options: BenchOptions): Promise<void> {
       await Promise.all(loads.map((load) => load.call('open', share)));
       fleets.push(fleet);
     }
+    for (const fleet of fleets) {
+      const made = await fleet.notifyAt(rate * HURRY, FIRST);
+      await arrive(fleet, loads, made * connections);
+      await Promise.all(loads.map((load) => load.call('arrived', fleet.name)));
+    }
     const measured = new Map(fleets.map((fleet) => [fleet, [] as Round[]]));
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? fleets : [...fleets].reverse();
@@ -115,10 +140,21 @@ export async function benchProcesses(options: BenchOptions): Promise<void> {
     );
     console.log(
       table(
-        ['', 'CPU µs per delivery', '÷ 1 process', '÷ limit', 'p50 ms', 'p99 ms', 'lost', 'streams of each process'],
+        [
+          '',
+          'CPU µs per delivery',
+          'of it system',
+          '÷ 1 process',
+          '÷ limit',
+          'p50 ms',
+          'p99 ms',
+          'lost',
+          'streams of each process',
+        ],
         [...measured].map(([fleet, of], n) => [
           fleet.name,
           overRounds(of.map(({ cpuPerDelivery }) => cpuPerDelivery)),
+          short(median(of.map(({ systemPerDelivery }) => systemPerDelivery))),
           perRound(of, one),
           perRound(of, limit),
           short(median(of.map(({ p50 }) => p50))),
@@ -130,16 +166,31 @@ export async function benchProcesses(options: BenchOptions): Promise<void> {
     );
     const busy = median([...measured.values()].flat().map(({ loadCores }) => loadCores));
     console.log(`\nThe load's ${LOADS} processes together took ${short(busy)} of a core.`);
-    for (const load of loads) await load.end();
+    for (const part of [...loads, ...fleets]) await part.end();
+    const idle = await idleNodes(redis.url, rate);
+    console.log(
+      `A notification costs the node that makes it ${short(idle.maker)} µs of CPU and every other node ${short(idle.hearer)} µs, with no stream.`,
+    );
     const memory = await benchMemory(redis);
     keep('processes', {
       connections,
       rate,
       fleets: [...measured].map(([fleet, of], n) => ({ name: fleet.name, rounds: of, connections: even[n] })),
+      idle,
       memory,
     });
   } finally {
     await redis.remove();
+  }
+}
+
+/** Resolves with how many are missing when nobody waits for them any longer. */
+async function arrive(fleet: Fleet, loads: readonly Child<LoadAnswers>[], expected: number): Promise<number> {
+  const late = performance.now() + PATIENCE;
+  for (;;) {
+    const came = sum(await Promise.all(loads.map((load) => load.call('count', fleet.name))));
+    if (came >= expected || performance.now() > late) return expected - came;
+    await wait(20);
   }
 }
 
@@ -149,35 +200,36 @@ async function measure(
   streams: number,
   rate: number,
 ): Promise<Round> {
-  const total = async (): Promise<number> =>
-    (await Promise.all(loads.map((load) => load.call('count', fleet.name)))).reduce((sum, one) => sum + one, 0);
-  async function arrive(made: number): Promise<number> {
-    const expected = made * streams;
-    const late = performance.now() + PATIENCE;
-    let came = await total();
-    while (came < expected && performance.now() < late) {
-      await wait(20);
-      came = await total();
-    }
-    return expected - came;
-  }
   const collect = async (): Promise<Arrived[]> => Promise.all(loads.map((load) => load.call('arrived', fleet.name)));
-
-  await arrive(await fleet.notifyAt(rate, WARM));
+  await arrive(fleet, loads, (await fleet.notifyAt(rate, WARM)) * streams);
   const before = await collect();
-  const [cpu, began] = [await fleet.cpu(), performance.now()];
-  const lost = await arrive(await fleet.notifyAt(rate, MEASURE));
-  const used = (await fleet.cpu()) - cpu;
+  const [at, began] = [await fleet.cpu(), performance.now()];
+  const lost = await arrive(fleet, loads, (await fleet.notifyAt(rate, MEASURE)) * streams);
+  const used = await fleet.cpu();
   const ms = performance.now() - began;
   const after = await collect();
   const latencies = after.flatMap((one) => one.latencies);
-  const loadCpu = after.reduce((sum, one, n) => sum + one.cpu - (before[n]?.cpu ?? 0), 0);
   return {
-    cpuPerDelivery: used / latencies.length,
+    cpuPerDelivery: (used.cpu - at.cpu) / latencies.length,
+    systemPerDelivery: (used.system - at.system) / latencies.length,
     p50: quantile(latencies, 0.5) / 1_000,
     p99: quantile(latencies, 0.99) / 1_000,
     lost,
-    cores: used / 1_000 / ms,
-    loadCores: loadCpu / 1_000 / ms,
+    cores: (used.cpu - at.cpu) / 1_000 / ms,
+    loadCores: sum(after.map((one, n) => one.cpu - (before[n]?.cpu ?? 0))) / 1_000 / ms,
   };
+}
+
+/** What a notification costs a node to which nobody listens: the one that makes it, and one that hears of it. */
+async function idleNodes(url: string, rate: number): Promise<{ maker: number; hearer: number }> {
+  const nodes = [await startChild<NodeAnswers>('node.ts'), await startChild<NodeAnswers>('node.ts')] as const;
+  for (const node of nodes) await node.call('open', { log: url, namespace: 'idle' });
+  const cpu = async (): Promise<number[]> =>
+    (await Promise.all(nodes.map((node) => node.call('figures', false)))).map((one) => one.cpu);
+  await nodes[0].call('notifyAt', { rate: rate * HURRY, ms: FIRST });
+  const before = await cpu();
+  const made = await nodes[0].call('notifyAt', { rate, ms: 2 * MEASURE });
+  const [maker = 0, hearer = 0] = (await cpu()).map((used, n) => (used - (before[n] ?? 0)) / made);
+  for (const node of nodes) await node.end();
+  return { maker, hearer };
 }

@@ -93,7 +93,6 @@ const redis: Start = async (chance, moved) => {
 
 const postgres: Start = async () => {
   const server = await startPostgres();
-  let saved: string | undefined;
   return {
     what: 'one server',
     port: () => server.port,
@@ -115,12 +114,15 @@ const postgres: Start = async () => {
       {
         name: 'an older copy of its files restored',
         async strike(chance) {
-          await server.stop();
-          const older = saved;
-          if (older === undefined || chance.next() < 0.3) saved = server.files.save();
-          else server.files.restore(older);
+          await server.kill();
+          const copy = server.files.save();
           await server.start();
-          return older === undefined || older !== saved ? 'only copied this time' : '';
+          const ms = chance.between(1_000, 4_000);
+          await wait(ms);
+          await server.kill();
+          server.files.restore(copy);
+          await server.start();
+          return `of ${ms} ms before`;
         },
       },
     ],

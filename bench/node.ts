@@ -95,7 +95,7 @@ function entry(id: number): NotificationEntry {
 }
 
 /** In turn, so that those that meet in one tick are not merged: each is counted. */
-const actionOf = (index: number): string => `updated${index % 50}`;
+const actionOf = (index: number): string => `updated${Math.round(index) % 100}`;
 
 const cpu = (): number => {
   const { user, system } = process.cpuUsage();
@@ -163,7 +163,11 @@ const answers: NodeAnswers = {
 
   notifyAt: (options) =>
     atRate(options, (index) =>
-      notifier?.notify(actionOf(index), { entity: 'Order', id: 1, changedDate: micros() }, { notifier: 'Ann' }),
+      notifier?.notify(
+        actionOf(index + (options.phase ?? 0) * 100),
+        { entity: 'Order', id: 1, changedDate: micros() },
+        { notifier: 'Ann' },
+      ),
     ),
 
   async commitAt(options) {

@@ -25,7 +25,7 @@ import { singleProcess } from './single.js';
 import { createWatch } from './watch.js';
 
 /** Of each part, in milliseconds. */
-const CI_FAULTS = 20_000;
+const CI_FAULTS = 15_000;
 /** The longest that one fault may last where the whole run is short, in milliseconds, and how soon silence is noticed. */
 const CI_LONGEST = 5_000;
 const CI_HEARTBEAT = 3_000;
@@ -69,7 +69,7 @@ function newItems(): Items {
 }
 
 async function run(part: Part): Promise<Check[]> {
-  console.log(`chaos: seed ${seed}, ${duration / 60_000} minutes of faults, log ${part}`);
+  console.log(`chaos: seed ${seed}, ${duration / 1_000} s of faults, log ${part}`);
   const dice = chance(seed);
   const items = newItems();
   const data = mkdtempSync(join(CACHE, 'chaos-'));

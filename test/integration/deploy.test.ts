@@ -71,7 +71,10 @@ test.skipIf(reason)(
       NOTIFY_LISTEN_LOG: redis.url,
       DEPLOY_WITHIN: String(WITHIN),
     };
-    const [nodeScript, crowdScript] = [await scriptOf('test/deploy/node.ts'), await scriptOf('test/deploy/crowd.ts')];
+    const [nodeScript, crowdScript] = await Promise.all([
+      scriptOf('test/deploy/node.ts'),
+      scriptOf('test/deploy/crowd.ts'),
+    ]);
 
     const begin = (port: number): Node => {
       const node = { process: startProcess(nodeScript, [], { ...env, PORT: String(port) }), port };

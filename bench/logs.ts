@@ -13,17 +13,17 @@ import type { BenchOptions } from './main.js';
 import type { NodeAnswers } from './node.js';
 
 /** How long each part of a round lasts, in milliseconds. */
-const WARM = 500;
-const ONE_BY_ONE = 1_500;
-const JOINED = 1_500;
-const NOTIFIED = 2_500;
+const WARM = 300;
+const ONE_BY_ONE = 1_000;
+const JOINED = 1_000;
+const NOTIFIED = 2_000;
 const CALLERS = 64;
 const RATE = 50;
 /** What a node finds that starts late, and about how many objects it is. */
 const RETAINED = 100_000;
 const OBJECTS = 10_000;
 /** How often a node starts. */
-const STARTS = 3;
+const STARTS = 2;
 /** How long the last of the notifications is waited for, in milliseconds. */
 const PATIENCE = 5_000;
 
@@ -41,6 +41,8 @@ interface Round {
 
 interface Start {
   readonly ms: number;
+  /** User and system time, in milliseconds. */
+  readonly cpuMs: number;
   readonly memory: number;
   readonly peak: number;
 }
@@ -132,8 +134,10 @@ async function starts(place: Place): Promise<{ starts: Start[]; ground: number; 
     // Its engine ends with the process: the other node is in the same one.
     const engine = (await writer.call('figures', true)).memory - ground;
     for (let n = 0; n < STARTS; n++) {
+      const { cpu } = await writer.call('figures', false);
       const ms = await writer.call('another');
-      made.push({ ms, ...(await writer.call('figures', true)) });
+      const cpuMs = ((await writer.call('figures', false)).cpu - cpu) / 1_000;
+      made.push({ ms, cpuMs, ...(await writer.call('figures', true)) });
     }
     await writer.end();
     return { starts: made, ground, engine, filled };
@@ -143,8 +147,10 @@ async function starts(place: Place): Promise<{ starts: Start[]; ground: number; 
   const engine = (await place.size?.('full')) ?? 0;
   for (let n = 0; n < STARTS; n++) {
     const node = await startChild<NodeAnswers>('node.ts');
+    const { cpu } = await node.call('figures', false);
     const { ms } = await node.call('open', full);
-    made.push({ ms, ...(await node.call('figures', true)) });
+    const cpuMs = ((await node.call('figures', false)).cpu - cpu) / 1_000;
+    made.push({ ms, cpuMs, ...(await node.call('figures', true)) });
     await node.call('close');
     await node.end();
   }
@@ -153,7 +159,7 @@ async function starts(place: Place): Promise<{ starts: Start[]; ground: number; 
 
 const ms = (values: readonly number[], q: number): number => quantile(values, q) / 1_000;
 
-export async function benchLogs({ rounds = 5 }: BenchOptions): Promise<void> {
+export async function benchLogs({ rounds = 4 }: BenchOptions): Promise<void> {
   const places = await openPlaces();
   try {
     const benches: Bench[] = [];
@@ -209,10 +215,19 @@ export async function benchLogs({ rounds = 5 }: BenchOptions): Promise<void> {
     );
     console.log(
       table(
-        ['log', 'loaded in s', 'node MB more than empty', 'peak RSS MB', 'engine B per entry', 'filled, entries/s'],
+        [
+          'log',
+          'loaded in s',
+          'its CPU s',
+          'node MB more than empty',
+          'peak RSS MB',
+          'engine B per entry',
+          'filled, entries/s',
+        ],
         [...started].map(([place, { starts: of, ground, engine, filled }]) => [
           place.name,
           overRounds(of.map((one) => one.ms / 1_000)),
+          overRounds(of.map((one) => one.cpuMs / 1_000)),
           short(median(of.map(({ memory }) => memory - ground)) / 1e6),
           short(Math.max(...of.map(({ peak }) => peak)) / 1e6),
           short(engine / RETAINED) + (place.name === 'memory' ? ' (in the node)' : ''),

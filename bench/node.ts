@@ -132,7 +132,7 @@ const answers: NodeAnswers = {
     const until = performance.now() + ms;
     while (performance.now() < until) {
       let began = performance.now();
-      await log.append([entry(count++ % 1_000)]);
+      await log.append([entry(1_000 + (count++ % 1_000))]);
       took.append.push((performance.now() - began) * 1_000);
       // The tail's work belongs to neither.
       await turn();
@@ -151,7 +151,7 @@ const answers: NodeAnswers = {
     let appended = 0;
     const caller = async (): Promise<void> => {
       while (performance.now() - began < ms) {
-        await log.append([entry(count++ % 1_000)]);
+        await log.append([entry(1_000 + (count++ % 1_000))]);
         appended++;
         // A log that answers in the same turn would let nobody else have one.
         if (!log.capabilities.shared && appended % callers === 0) await turn();

@@ -105,7 +105,7 @@ async function limitFleet(connections: number): Promise<Fleet & { readonly port:
 }
 
 export async function benchProcesses(options: BenchOptions): Promise<void> {
-  const { rounds = 5, connections = 1_000, rate = 20 } = options;
+  const { rounds = 5, connections = 4_000, rate = 5 } = options;
   const redis = await startRedis();
   try {
     const loads = await Promise.all(Array.from({ length: LOADS }, () => startChild<LoadAnswers>('load.ts')));

@@ -90,6 +90,13 @@ export async function cluster(options: SceneOptions, name: EngineName): Promise<
     async heal() {
       await Promise.all([fronts.heal(), ...nodes.map(({ way }) => way.heal())]);
     },
+    async state() {
+      const lines = nodes.map(async ({ name: whose, application: node, way }) => {
+        const figures = JSON.stringify(await node.figures());
+        return `${whose} on ${node.port()}, ${node.up() ? 'up' : 'down'}: ${figures}; its way: ${JSON.stringify(way.counts())}`;
+      });
+      return [`engine on ${engine.port()}`, ...(await Promise.all(lines))].join('\n');
+    },
     output: () =>
       nodes.map(({ name: whose, application: node }) => `${whose}:\n${node.output().slice(-4_000)}`).join('\n'),
     async close() {

@@ -44,6 +44,7 @@ const redis: Start = async (chance, moved) => {
     ['appendfsync always', [['appendonly', 'yes'] as const, ['appendfsync', 'always']]],
   ] satisfies (readonly [string, readonly (readonly [string, string])[]])[]);
   let server = await startRedis({ config });
+  let promoted = false;
 
   /** A replica that has not got the last entries becomes the master. */
   async function failOver(own: Chance): Promise<string> {
@@ -60,6 +61,7 @@ const redis: Start = async (chance, moved) => {
     await wait(ms);
     await replica.command('REPLICAOF', 'NO', 'ONE');
     server = replica;
+    promoted = true;
     moved(replica.port);
     // Whoever is still connected to the former master is served by it.
     const both = own.between(0, 1_000);
@@ -74,7 +76,11 @@ const redis: Start = async (chance, moved) => {
     port: () => server.port,
     url: (port) => `redis://127.0.0.1:${port}`,
     kill: () => server.kill(),
-    start: () => server.start(),
+    async start() {
+      await server.start();
+      // Its configuration still says that it is a replica.
+      if (promoted) await server.command('REPLICAOF', 'NO', 'ONE');
+    },
     freeze: () => server.freeze(),
     thaw: () => server.thaw(),
     losses: [

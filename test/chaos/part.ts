@@ -62,13 +62,24 @@ export async function play(options: PartOptions): Promise<Check[]> {
     }
   })();
 
-  /** Changes each of the items that change once in a round, spread over it; when the server is away, as soon as it is back. */
-  async function changeOnce(ms: number): Promise<void> {
+  /**
+   * Changes each of the items that change once in a round, spread over it; when the server is away, as soon as it is back.
+   * Tells whether it was back in time after the last fault.
+   */
+  async function changeOnce(ms: number, faults: Promise<unknown>): Promise<boolean> {
     const own = chance.fork();
+    let deadline = Number.POSITIVE_INFINITY;
+    void faults.then(() => {
+      deadline = Date.now() + BOUND;
+    });
     for (const id of own.shuffled(once)) {
       await wait(own.between(1, (2 * ms) / once.length));
-      while (!(await change(id))) await wait(AGAIN);
+      while (!(await change(id))) {
+        if (Date.now() > deadline) return false;
+        await wait(AGAIN);
+      }
     }
+    return true;
   }
 
   async function lastAct(): Promise<void> {
@@ -119,8 +130,13 @@ export async function play(options: PartOptions): Promise<Check[]> {
     const rounds = Math.max(1, Math.round(duration / ROUND));
     for (let round = 1; round <= rounds; round += 1) {
       const end = Date.now() + duration / rounds;
-      const lanes = (['network', 'process', 'engine'] as const).map((lane) => strike(lane, end));
-      await Promise.all([...lanes, changeOnce(duration / rounds)]);
+      const faults = Promise.all((['network', 'process', 'engine'] as const).map((lane) => strike(lane, end)));
+      const [accepted] = await Promise.all([changeOnce(duration / rounds, faults), faults]);
+      if (!accepted) {
+        const failure = `no node accepts any\n${await scene.state()}`;
+        checks.push({ name: 'notifications are accepted within 90 s after the faults', failure });
+        break;
+      }
       await lastAct();
       const settling = Date.now();
       judging = true;

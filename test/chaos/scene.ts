@@ -17,6 +17,8 @@ export interface Scene {
   lastAct(chance: Chance): string;
   /** Takes away all faults of the ways. */
   heal(): Promise<void>;
+  /** What the server processes say of themselves now. */
+  state(): Promise<string>;
   /** The end of what the processes have printed. */
   output(): string;
   close(): Promise<void>;

@@ -26,6 +26,9 @@ export interface Figures {
   /** Notifications that were replayed as a stream opened. */
   readonly replayed: number;
   readonly errors: number;
+  readonly degraded: boolean;
+  /** Notifications that wait for the log. */
+  readonly waiting: number;
 }
 
 let errors = 0;
@@ -101,7 +104,7 @@ function readAlong(socket: Socket): void {
 server.on('connection', readAlong);
 
 function figures(): Figures {
-  const { connections, resyncs, conflated, stalled } = notifier.metrics();
+  const { connections, resyncs, conflated, stalled, degraded, waiting } = notifier.metrics();
   return {
     pid: process.pid,
     rss: process.memoryUsage().rss,
@@ -111,6 +114,8 @@ function figures(): Figures {
     stalled,
     replayed,
     errors,
+    degraded,
+    waiting,
   };
 }
 

@@ -53,6 +53,7 @@ export async function singleProcess(options: SceneOptions, logNow: () => 'memory
       return `half-open, bytes lost without an end: ${front.name}`;
     },
     heal: ways.heal,
+    state: async () => `${app.port()} ${JSON.stringify(await app.figures())}`,
     output: app.output,
     async close() {
       await Promise.allSettled([browsers.close(), ways.close(), app.kill()]);

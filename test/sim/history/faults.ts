@@ -12,6 +12,11 @@ export const BOUNDS = {
   silent: 45_000,
   /** A tail that says nothing: a heartbeat until it is asked, 4 s for the proof, 30 s and as much jitter until the page leaves. */
   stalled: 75_000,
+  /**
+   * The same where nodes read the log: 15 s of a heartbeat or of a driver that waits for hints, 3 s until a call that hangs is
+   * given up, 4 s of a proof, 2 s between two reads that fail.
+   */
+  read: 25_000,
   /** Failed tries in a row: the longest wait, and the opening. */
   backoff: 40_000,
   /** What a provider lost: the periodic check, and the read. */
@@ -48,6 +53,8 @@ export const MEANINGS: Readonly<Record<ActionKind, Meaning>> = {
   trim: { fault: true, bounds: [], resyncs: true },
   epoch: { fault: true, bounds: ['backoff'], resyncs: true },
   lose: { fault: true, bounds: ['stalled', 'backoff'], resyncs: true },
+  brownout: { fault: true, bounds: ['stalled', 'backoff'] },
+  regress: { fault: true, bounds: ['stalled'], resyncs: true },
   freeze: { fault: true, bounds: ['silent', 'backoff'] },
   crash: { fault: true, bounds: ['silent'] },
   close: { fault: false, bounds: ['clean'] },
@@ -99,6 +106,7 @@ const GIVEN: ReadonlySet<ActionKind> = new Set(['notify', 'epoch', 'provider']);
 export function boundOf({ actions, setup }: Pick<History, 'actions' | 'setup'>): number {
   const bounds = new Set<Bound>(['clean']);
   for (const { do: kind } of actions) for (const bound of MEANINGS[kind].bounds) bounds.add(bound);
+  if (setup.log === 'driven' && bounds.delete('stalled')) bounds.add('read');
   // What it refuses or cannot be given is given later; what it loses in silence is found by the periodic check only.
   const loses = actions.some((action) => (action.do === 'provider' ? action.how === 'loses' : !GIVEN.has(action.do)));
   if (setup.provider && loses) bounds.add('provider');

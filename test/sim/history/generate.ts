@@ -96,6 +96,23 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
   ],
   [3, 'trim', (r, at) => ({ at, do: 'trim', keep: r.int(0, 8) })],
   [3, 'epoch', (_, at) => ({ at, do: 'epoch' })],
+  [
+    6,
+    'brownout',
+    (r, at) => {
+      const how = r.pick(['refuses', 'freezes', 'freezes', 'late', 'deaf', 'deaf'] as const);
+      const length = how === 'freezes' ? r.int(5_000, 20_000) : some(r, 500, 12_000);
+      return { at, do: 'brownout', for: length, how, ms: r.int(400, 2_500) };
+    },
+  ],
+  [
+    6,
+    'regress',
+    (r, at) => {
+      const unnoticed = r.pick([0, 0, 1_000, 5_000]);
+      return { at, do: 'regress', count: r.int(1, 4), unnoticed, for: unnoticed };
+    },
+  ],
   [3, 'lose', (r, at) => ({ at, do: 'lose', for: some(r, 20, 1_500) })],
   [
     5,
@@ -205,10 +222,15 @@ const PURE: readonly ActionKind[] = [
   'spoil',
   'swallow',
   'engine',
+  'brownout',
+  'regress',
   'provider',
   'provider',
   'provider',
 ];
+
+/** What only those who read the engine can meet. */
+const DRIVEN: ReadonlySet<ActionKind> = new Set(['brownout', 'regress']);
 
 function choose(random: Random, among: typeof MAKES): (typeof MAKES)[number] {
   let rest = random.next() * among.reduce((sum, [weight]) => sum + weight, 0);
@@ -237,7 +259,9 @@ function listenersOf(random: Random): ListenerPlan[] {
 
 function setupOf(random: Random, kind: History['kind'], pure: ActionKind): Setup {
   const hosted = kind === 'pure' && pure === 'provider';
-  const log = kind !== 'calm' && !hosted && random.chance(0.06) ? 'memory' : 'shared';
+  const driven = kind === 'pure' && DRIVEN.has(pure);
+  const engine = driven || random.chance(0.5) ? 'driven' : 'shared';
+  const log = kind !== 'calm' && !hosted && !driven && random.chance(0.06) ? 'memory' : engine;
   const rights: Record<string, readonly string[]> = {
     ann: CHANNELS,
     bob: CHANNELS.filter(() => random.chance(0.85)),
@@ -261,7 +285,8 @@ function setupOf(random: Random, kind: History['kind'], pure: ActionKind): Setup
   return {
     nodes: random.chance(0.15) ? 3 : 2,
     log,
-    provider: hosted || (kind === 'mixed' && log === 'shared' && random.chance(0.25)),
+    driver: { idle: random.pick([500, 3_000, 15_000]), slice: random.pick([2, 5, 1_000]) },
+    provider: hosted || (kind === 'mixed' && log !== 'memory' && random.chance(0.25)),
     sharing: random.chance(0.6),
     grantLife,
     retention: Math.max(grantLife, random.pick([60_000, 420_000, 420_000, 420_000])),
@@ -386,7 +411,7 @@ export function generate(seed: number): History {
     const isAmong = (name: ActionKind): boolean =>
       kind === 'pure'
         ? name === pure || (pure === 'provider' && name === 'epoch')
-        : setup.provider || name !== 'provider';
+        : (setup.provider || name !== 'provider') && (setup.log === 'driven' || !DRIVEN.has(name));
     const among = MAKES.filter(([, name]) => isAmong(name));
     let wanted = random.int(FAULTS.least, FAULTS.most);
     while (wanted > 0) {

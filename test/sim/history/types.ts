@@ -26,8 +26,13 @@ export interface TabPlan {
 
 export interface Setup {
   readonly nodes: number;
-  /** `memory`: the shipped memory log, which ends with the processes. */
-  readonly log: 'shared' | 'memory';
+  /**
+   * `shared`: an engine that pushes. `driven`: the same, read by the shipped core of the shared logs. `memory`: the shipped
+   * memory log, which ends with the processes.
+   */
+  readonly log: 'shared' | 'driven' | 'memory';
+  /** What the drivers of a driven log wait for hints, in milliseconds, and how many entries one slice has at most. */
+  readonly driver: { readonly idle: number; readonly slice: number };
   readonly provider: boolean;
   readonly sharing: boolean;
   readonly grantLife: number;
@@ -84,6 +89,21 @@ export type Action = { readonly at: number } & (
   | { readonly do: 'trim'; readonly keep: number }
   | { readonly do: 'epoch' }
   | { readonly do: 'lose'; readonly for: number }
+  | {
+      readonly do: 'brownout';
+      readonly for: number;
+      readonly how: 'refuses' | 'freezes' | 'late' | 'deaf';
+      /** What a way takes longer while it is late. */
+      readonly ms: number;
+    }
+  | {
+      readonly do: 'regress';
+      /** So many of the newest entries are lost under the same epoch. */
+      readonly count: number;
+      /** For so long no read of a driver sees that the engine is not what it was. */
+      readonly unnoticed: number;
+      readonly for: number;
+    }
   | {
       readonly do: 'freeze';
       readonly tab: number;

@@ -4,7 +4,7 @@
  *
  * Over 300 lines long, because it is one list.
  */
-export type Part = 'client' | 'scheduler' | 'tabs' | 'history' | 'grants' | 'relay' | 'stream';
+export type Part = 'client' | 'scheduler' | 'tabs' | 'history' | 'grants' | 'relay' | 'stream' | 'shared';
 
 export interface Bug {
   readonly name: string;
@@ -315,5 +315,55 @@ export const BUGS: readonly Bug[] = [
     file: 'server/follower.ts',
     find: "if (known && logged.entry.kind !== 'revoke') continue;",
     replace: 'if (known) continue;',
+  },
+  // The core of the shared logs.
+  {
+    name: 'a proof counts a read that began before it was asked for',
+    part: 'shared',
+    file: 'server/log/shared/reader.ts',
+    find: 'for (const proof of asked) if (proofs.has(proof))',
+    replace: 'for (const proof of [...proofs]) if (proofs.has(proof))',
+  },
+  {
+    name: 'a slice that was cut off counts as all there is',
+    part: 'shared',
+    file: 'server/log/shared/reader.ts',
+    find: 'return more ? (entries.at(-1)?.position ?? before) : top;',
+    replace: 'return entries.length === 0 && more ? before : top;',
+  },
+  {
+    name: 'after a reset nothing is heard of rights that ended meanwhile',
+    part: 'shared',
+    file: 'server/log/shared/reader.ts',
+    find: '        sink.reset(start);\n        // A right that ended meanwhile must be heard of; what else is in it, the reset covers.\n        give(entries);\n',
+    replace: '        sink.reset(start);\n',
+  },
+  {
+    name: 'a node that was trimmed past reads on',
+    part: 'shared',
+    file: 'server/log/shared/reader.ts',
+    find: 'epochOf(top) !== epochOf(position) || isBelow(position, floor) || isBelow(top, position)',
+    replace: 'epochOf(top) !== epochOf(position) || isBelow(top, position)',
+  },
+  {
+    name: 'an engine that is behind what was read of it keeps its epoch',
+    part: 'shared',
+    file: 'server/log/shared/reader.ts',
+    find: ' || isBelow(position, floor) || isBelow(top, position)',
+    replace: ' || isBelow(position, floor)',
+  },
+  {
+    name: 'a connection on which a call hung is kept',
+    part: 'shared',
+    file: 'server/log/shared/log.ts',
+    find: 'if (!settled && !closing) driver.drop();',
+    replace: '',
+  },
+  {
+    name: 'only hints lead to reads',
+    part: 'shared',
+    file: 'server/log/shared/reader.ts',
+    find: 'failures === 0 ? idle() : ',
+    replace: 'failures === 0 ? 3_600_000 : ',
   },
 ];

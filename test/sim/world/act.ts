@@ -239,13 +239,48 @@ export function perform(act: Act, action: Action): void {
       engine.trim(action.keep);
       return;
     case 'epoch':
-      engine.renew();
+      // Somebody else has emptied it, or has had reason to doubt what is left.
+      engine.renew(stage.history.setup.log === 'driven' && random.chance(0.5));
       return;
+    case 'regress':
+      engine.service.lose(action.count, action.unnoticed);
+      return;
+    case 'brownout': {
+      const { service } = engine;
+      switch (action.how) {
+        case 'refuses':
+          service.refuses += 1;
+          for (const node of nodes) engine.disrupt(node.owner);
+          later(action.for, () => {
+            service.refuses -= 1;
+          });
+          return;
+        case 'freezes':
+          service.freeze();
+          later(action.for, () => service.thaw());
+          return;
+        case 'deaf':
+          service.deaf += 1;
+          later(action.for, () => {
+            service.deaf -= 1;
+          });
+          return;
+        case 'late': {
+          // More than a call may take, there and back.
+          const slow = [...nodes];
+          for (const { link } of slow) link.latency += action.ms;
+          later(action.for, () => {
+            for (const { link } of slow) link.latency -= action.ms;
+          });
+        }
+      }
+      return;
+    }
     case 'lose':
-      // What is acknowledged from now on reaches no tail.
-      for (const node of nodes) engine.stall(node.owner);
+      engine.hold();
       later(action.for, () => {
         engine.renew();
+        engine.service.release();
         for (const node of nodes) engine.flow(node.owner);
       });
       return;

@@ -37,6 +37,8 @@ export interface App {
   change(object: ObjectPlan, action: string, to: string | undefined, except: string | undefined): Note;
   /** Called by the storage for every entry that it takes. */
   taken(entry: LogEntry, position: Position): void;
+  /** Called by the storage when what it has goes on under another epoch. */
+  moved(from: Position, to: Position): void;
   may(user: string | undefined, channel: Channel): boolean;
   withdraw(user: string, channel: Channel): void;
   /** Where the revocation of a right that was withdrawn stands in the log. */
@@ -89,6 +91,11 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
         note.copies += 1;
         places.set(position, note);
       }
+    },
+    moved(from, to) {
+      const note = places.get(from);
+      if (note) places.set(to, note);
+      for (const one of withdrawn.values()) if (one.position === from) one.position = to;
     },
     may,
     withdraw(user, channel) {

@@ -1,12 +1,14 @@
 /**
  * The storage that the nodes share: an engine behind a network of its own, with every fault that the contract of a log
- * allows for. It keeps the contract's sentences (`adapters/contract.ts`), also while it fails.
- *
- * Over 300 lines long, because the order of what a tail is told (entries, a reset, the answer to a proof) is one queue.
+ * allows for. It keeps the contract's sentences (`adapters/contract.ts`), also while it fails. Nodes come to it in one of
+ * two ways: by a log of its own, which pushes, or by the drivers' interface (`way.ts`) and the shipped core above it.
  */
-import type { Lease, Log, LogEntry, Logged, LogWindow, Tail, TailSink } from '../../../adapters/contract.js';
-import { makePosition, type Position } from '../../../adapters/position.js';
+import type { Lease, Log, LogEntry, Tail, TailSink } from '../../../adapters/contract.js';
+import type { Position } from '../../../adapters/position.js';
+import { createSharedLog } from '../../../server/log/shared/log.js';
 import type { Clock, Owner } from '../kernel/clock.js';
+import { createStore, type Store } from './store.js';
+import { createService, createWay, type Service, type Way, type WayPlan } from './way.js';
 
 /** The way of one node to the engine. */
 export interface EngineLink {
@@ -19,24 +21,29 @@ export type AppendFault = 'works' | 'fails' | 'unanswered' | 'hangs';
 
 export interface Engine {
   append: AppendFault;
-  /** Told of every entry that is taken. */
-  taken: ((entry: LogEntry, position: Position) => void) | undefined;
+  readonly store: Store;
+  /** How it answers those who come by the drivers' interface. */
+  readonly service: Service;
+  /** The way of one node to it: a log that is told of what comes. */
   log(node: Owner, link: EngineLink): Log;
-  window(): LogWindow;
+  /** The other way: the shipped core of the shared logs, which reads. */
+  drivenLog(node: Owner, link: EngineLink, plan: WayPlan): Log;
   /** The connections of a node's tails hang; what they would be given waits. */
   stall(node: Owner): void;
   /** They go on, with what has waited. */
   flow(node: Owner): void;
   /** They report an error and end. */
   disrupt(node: Owner): void;
+  /** What is acknowledged from now on reaches no tail, until all nodes `flow`. */
+  hold(): void;
   /** Drops all but the newest so many entries. */
   trim(keep: number): void;
-  /** Another epoch: nothing of the old one is there any more. */
-  renew(): void;
+  /** Another epoch: nothing of the old one is there any more, or what is `left` of it goes on under the new one. */
+  renew(left?: boolean): void;
   /** A node's process has ended. */
   forget(node: Owner): void;
+  /** What of nodes is left. */
   tails(): number;
-  size(): number;
 }
 
 interface OpenTail {
@@ -50,50 +57,14 @@ interface OpenTail {
   arrival: number;
 }
 
-interface LeaseState {
-  fence: number;
-  holder: number;
-  until: number;
-  checkpoint: Position | undefined;
-}
-
-interface Stored {
-  readonly logged: Logged;
-  readonly at: number;
-}
-
 /** @param retention milliseconds; @param self whose tasks the engine's are */
 export function createEngine(clock: Clock, self: Owner, retention: number): Engine {
   const tails = new Set<OpenTail>();
-  const leases = new Map<string, LeaseState>();
-  let epochs = 0;
-  let epoch = 'e0';
-  let offset = 0;
-  let stored: Stored[] = [];
-  let floor: Position = makePosition(epoch, 0);
-  const byKey = new Map<string, Position>();
+  const store = createStore(clock, self, retention);
+  const service = createService(clock, self, store);
+  const ways = new Map<Owner, Way>();
 
   const failure = (what: string): Error => new Error(`${what}: the engine does not answer`);
-  const top = (): Position => makePosition(epoch, offset);
-
-  function expire(): void {
-    const oldest = clock.now() - retention;
-    let dropped = 0;
-    while (dropped < stored.length && (stored[dropped] as Stored).at <= oldest) dropped += 1;
-    drop(dropped);
-  }
-
-  function drop(count: number): void {
-    if (count <= 0) return;
-    floor = (stored[count - 1] as Stored).logged.position;
-    stored = stored.slice(count);
-  }
-
-  const window = (): LogWindow => {
-    expire();
-    return { floor, top: top() };
-  };
-
   /** Tells a tail something, behind all that it was told before. */
   function tell(tail: OpenTail, run: () => void): void {
     if (tail.stalled || tail.link.way !== 'up') {
@@ -108,22 +79,7 @@ export function createEngine(clock: Clock, self: Owner, retention: number): Engi
   }
 
   function take(entries: readonly LogEntry[]): readonly Position[] {
-    expire();
-    const added: Logged[] = [];
-    const positions = entries.map((entry) => {
-      const key = entry.kind === 'notification' ? entry.dedupeKey : undefined;
-      const known = key === undefined ? undefined : byKey.get(key);
-      if (known) return known;
-      // Gaps are normal.
-      offset += self.random.chance(0.2) ? self.random.int(2, 9) : 1;
-      const position = top();
-      if (key !== undefined) byKey.set(key, position);
-      const logged = { position, entry };
-      stored.push({ logged, at: clock.now() });
-      added.push(logged);
-      engine.taken?.(entry, position);
-      return position;
-    });
+    const { positions, added } = store.take(entries);
     if (added.length > 0) for (const tail of tails) tell(tail, () => tail.sink.entries(added));
     return positions;
   }
@@ -175,8 +131,8 @@ export function createEngine(clock: Clock, self: Owner, retention: number): Engi
         assertOpen();
         return new Promise<Tail>((resolve, reject) => {
           ask(node, link, 'tail', () => {
-            const start = window();
-            const loaded = stored.map(({ logged }) => logged);
+            const start = store.window();
+            const loaded = store.entries();
             const tail: OpenTail = { node, link, sink, waiting: [], stalled: false, arrival: 0 };
             tails.add(tail);
             tell(tail, () => {
@@ -221,7 +177,7 @@ export function createEngine(clock: Clock, self: Owner, retention: number): Engi
       }
       if (tail.link.way === 'void') return;
       clock.after(self, tail.link.latency, () => {
-        const reached = top();
+        const { top: reached } = store.window();
         // Behind every entry up to it, on the same connection.
         tell(tail, () => {
           clock.cancel(late);
@@ -232,83 +188,81 @@ export function createEngine(clock: Clock, self: Owner, retention: number): Engi
   }
 
   function claim(node: Owner, link: EngineLink, name: string, ttlMs: number): Lease | undefined {
-    const state = leases.get(name) ?? { fence: 0, holder: 0, until: 0, checkpoint: undefined };
-    if (state.holder !== 0 && clock.now() < state.until) return undefined;
-    leases.set(name, state);
-    const fence = ++state.fence;
-    state.holder = fence;
-    state.until = clock.now() + ttlMs;
-    return {
-      fence,
-      renew: () =>
-        ask(node, link, 'renew', () => {
-          if (state.holder !== fence) return false;
-          state.until = clock.now() + ttlMs;
-          return true;
-        }),
-      release: () =>
-        ask(node, link, 'release', () => {
-          if (state.holder === fence) state.holder = 0;
-        }),
-      checkpoint: () => ask(node, link, 'checkpoint', () => state.checkpoint),
-      moveCheckpoint: (position) =>
-        ask(node, link, 'moveCheckpoint', () => {
-          if (state.fence !== fence) return false;
-          state.checkpoint = position;
-          return true;
-        }),
-    };
+    const claimed = store.claim(name, ttlMs);
+    return (
+      claimed && {
+        fence: claimed.fence,
+        renew: () => ask(node, link, 'renew', claimed.renew),
+        release: () => ask(node, link, 'release', claimed.release),
+        checkpoint: () => ask(node, link, 'checkpoint', claimed.checkpoint),
+        moveCheckpoint: (position) => ask(node, link, 'moveCheckpoint', () => claimed.moveCheckpoint(position)),
+      }
+    );
   }
 
   const each = (node: Owner): OpenTail[] => [...tails].filter((tail) => tail.node === node);
 
   /** What waits for a tail is gone: it is told so when it can be. */
   function reset(tail: OpenTail): void {
-    const start = window();
+    const start = store.window();
     tail.waiting = [];
     tell(tail, () => tail.sink.reset(start));
   }
 
   const engine: Engine = {
     append: 'works',
-    taken: undefined,
+    store,
+    service,
     log,
-    window,
+    drivenLog(node, link, plan) {
+      const way = createWay(node, link, plan, {
+        clock,
+        self,
+        store,
+        service,
+        appends: () => engine.append,
+        closed: () => void ways.delete(node),
+      });
+      ways.set(node, way);
+      return createSharedLog(way.driver);
+    },
     stall(node) {
       for (const tail of each(node)) tail.stalled = true;
+      ways.get(node)?.stall();
     },
     flow(node) {
+      ways.get(node)?.flow();
       for (const tail of each(node)) {
         tail.stalled = false;
         for (const run of tail.waiting.splice(0)) tell(tail, run);
       }
     },
     disrupt(node) {
+      ways.get(node)?.disrupt();
       for (const tail of each(node)) {
         const { sink } = tail;
         tell(tail, () => sink.failed(failure('tail')));
       }
     },
+    hold() {
+      service.holds += 1;
+      for (const tail of tails) tail.stalled = true;
+    },
     trim(keep) {
-      expire();
-      drop(stored.length - keep);
+      store.trim(keep);
       // One that hangs cannot be given what is gone.
       for (const tail of tails) if (tail.waiting.length > 0) reset(tail);
     },
-    renew() {
-      epochs += 1;
-      epoch = `e${epochs}`;
-      offset = self.random.int(0, 50);
-      stored = [];
-      floor = top();
-      byKey.clear();
+    renew(left = false) {
+      store.renew(left);
       for (const tail of tails) reset(tail);
     },
     forget(node) {
+      ways.get(node)?.forget();
+      ways.delete(node);
       for (const tail of each(node)) tails.delete(tail);
     },
-    tails: () => tails.size,
-    size: () => stored.length,
+    tails: () => tails.size + ways.size,
   };
   return engine;
 }

@@ -36,7 +36,7 @@ export function closeAll(stage: Stage, everyPage: readonly Page[]): void {
   for (const node of alive) {
     const { waiting = 0 } = clock.as(node.owner, () => node.notifier?.metrics()) ?? {};
     if (waiting > 0) oracle.violate('d', `${node.owner.name} still has ${waiting} entries to append`);
-    clock.after(node.owner, 0, () => void node.notifier?.close({ within: 0 }));
+    clock.after(node.owner, 0, () => void node.notifier?.close({ within: 0 }).then(() => node.log?.close()));
   }
   clock.run(clock.now() + 70_000);
   for (const { owner, notifier } of alive) {

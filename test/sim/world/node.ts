@@ -15,6 +15,8 @@ export interface Node extends Upstream {
   readonly link: EngineLink;
   readonly connections: Set<Connection>;
   notifier: Notifier | undefined;
+  /** The application's own, which it closes after the notifier. */
+  log: Log | undefined;
   /** It has said goodbye. */
   closing: boolean;
 }
@@ -45,6 +47,7 @@ export function startNode(index: number, name: string, options: NodeOptions): No
     listed: false,
     handle: undefined,
     notifier: undefined,
+    log: undefined,
     closing: false,
   };
 
@@ -62,6 +65,7 @@ export function startNode(index: number, name: string, options: NodeOptions): No
   });
 
   clock.after(owner, 0, () => {
+    node.log = log(owner, link);
     const notifier = createNotifier<Cookie, string>({
       user: (request) => request.user,
       canListen: {
@@ -75,7 +79,7 @@ export function startNode(index: number, name: string, options: NodeOptions): No
         },
       },
       grantLife: setup.grantLife,
-      log: log(owner, link),
+      log: node.log,
       ...(adapter && { adapter: adapter(owner) }),
       env: { NOTIFY_LISTEN_SECRET: secrets.join(), NOTIFY_LISTEN_RETENTION: `${setup.retention}ms` },
       logger: () => {},

@@ -73,7 +73,8 @@ export function simulate(history: History, telling = false): Outcome {
   const server = clock.owner('application');
   const app = createApp(clock, setup.rights);
   const engine = createEngine(clock, storage, setup.retention);
-  engine.taken = app.taken;
+  engine.store.taken = app.taken;
+  engine.store.moved = app.moved;
   let memory: MemoryEngine | undefined;
   const nodes: Node[] = [];
   const browsers: Browser[] = setup.users.map((user, index) => ({
@@ -131,6 +132,7 @@ export function simulate(history: History, telling = false): Outcome {
         secrets: stage.secrets,
         log(owner, link) {
           if (setup.log === 'shared') return engine.log(owner, link);
+          if (setup.log === 'driven') return engine.drivenLog(owner, link, setup.driver);
           memory ??= createMemoryEngine({ retention: setup.retention });
           return memoryLogOf(clock, owner, memory, app.taken);
         },

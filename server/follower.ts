@@ -113,7 +113,11 @@ export function createFollower(options: FollowerOptions): Follower {
       history.reset(start);
       for (const logged of entries) history.apply(logged, false);
       history.start(start);
-      if (everLoaded) lost(start);
+      if (everLoaded) {
+        lost(start);
+        // Streams live on: a right that ended where this node heard nothing ends on them, too.
+        for (const logged of entries) if (logged.entry.kind === 'revoke') deliver(logged);
+      }
       everLoaded = true;
     }
     provedAt = monotonic();

@@ -272,6 +272,21 @@ describe('opening again', () => {
     expect(replays(node, at(7))).toBe(1);
   });
 
+  test('a right that ended in what a new link could not continue ends on live streams, after the loss', async () => {
+    const { log, tails } = handLog();
+    const node = follow(log);
+    tails[0]?.open(windowOf(0, 1));
+    await node.follower.started();
+    await vi.advanceTimersByTimeAsync(HEARTBEAT);
+    const revoke: Logged = { position: at(5), entry: { kind: 'revoke', users: ['h1'] } };
+    tails[1]?.sink.entries([logged(4, note(4)), revoke]);
+    tails[1]?.open(windowOf(3, 5));
+    await settle();
+    expect(node.losses).toEqual([windowOf(3, 5)]);
+    expect(ids(node)).toEqual(['revoke']);
+    expect(node.follower.history.revoked(['h1'], 'Order/1', at(2))).toBe(true);
+  });
+
   test('the engine’s top is below this tail’s: it lost something', async () => {
     const { node, next } = await reopened();
     next.sink.entries([logged(1, note(1))]);

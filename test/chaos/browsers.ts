@@ -136,11 +136,14 @@ async function chromiumTab(context: BrowserContext, { name, url, ids }: Place): 
       await network.send('Network.emulateNetworkConditions', conditions);
     },
     // Headless Chromium shows every tab as visible; this is all that a page can see of being hidden.
-    hide: (on) =>
-      page.evaluate(`
+    // One that navigates meanwhile is a new page, which is visible.
+    hide: async (on) => {
+      const told = page.evaluate(`
         Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => '${on ? 'hidden' : 'visible'}' });
         document.dispatchEvent(new Event('visibilitychange'));
-      `),
+      `);
+      await told.catch(() => {});
+    },
     async reopen() {
       const former = page;
       await open();

@@ -99,10 +99,11 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
   [
     6,
     'brownout',
-    (r, at) => {
-      const how = r.pick(['refuses', 'freezes', 'freezes', 'late', 'deaf', 'deaf'] as const);
+    (r, at, s) => {
+      const how = r.pick(['refuses', 'freezes', 'freezes', 'late', 'late', 'deaf', 'deaf'] as const);
+      const node = r.chance(0.5) ? r.int(0, s.nodes - 1) : -1;
       const length = how === 'freezes' ? r.int(5_000, 20_000) : some(r, 500, 12_000);
-      return { at, do: 'brownout', for: length, how, ms: r.int(400, 2_500) };
+      return { at, do: 'brownout', for: length, how, node, ms: r.int(400, 2_500) };
     },
   ],
   [
@@ -351,6 +352,7 @@ function plotOf(random: Random, setup: Setup): Action[] {
   const at = random.int(FROM, UNTIL - 10_000);
   const which = tab(random, setup);
   const browser = setup.tabs[which]?.browser ?? 0;
+  const node = random.int(0, setup.nodes - 1);
   const object = random.pick(setup.tabs[which]?.listeners ?? OBJECTS);
   const { entity, id } = object;
   const note = (later: number): Action => ({
@@ -364,7 +366,8 @@ function plotOf(random: Random, setup: Setup): Action[] {
     every: 0,
   });
   const freeze = { do: 'freeze', tab: which, told: false, sockets: 'kept', wakes: false, stays: false } as const;
-  switch (random.int(0, 3)) {
+  // What hurts a node that reads the log comes to the same ones only where nodes do.
+  switch (random.int(0, setup.log === 'driven' ? 6 : 3)) {
     case 0:
       // Away while the log is trimmed, and nodes begin anew with what is left.
       return [
@@ -394,6 +397,41 @@ function plotOf(random: Random, setup: Setup): Action[] {
         },
         note(setup.grantLife + 12_000),
       ].filter(() => setup.grantLife <= 20_000) as Action[];
+    case 4:
+      // A node hears nothing while somebody's right ends and the log forgets what came before that.
+      return [
+        { at, do: 'unlink', node, for: 9_000, how: 'void' },
+        note(200),
+        note(300),
+        {
+          at: at + 600,
+          do: 'withdraw',
+          entity,
+          ...(id !== undefined && { id }),
+          user: setup.users[browser] as string,
+          revokes: true,
+          node: node + 1,
+          for: 0,
+        },
+        { at: at + 1_200, do: 'trim', keep: 1 },
+        note(9_300),
+        note(random.int(9_500, 14_000)),
+      ];
+    case 5:
+      // A node hears nothing while the log forgets what it would have heard.
+      return [
+        { at, do: 'unlink', node, for: random.int(1_500, 9_000), how: 'void' },
+        note(500),
+        { at: at + 1_400, do: 'trim', keep: 0 },
+      ];
+    case 6: {
+      // Somebody comes with what he has just heard to a node that is told of it late.
+      const moves = [1_500, 3_500, 5_500, 7_500].flatMap((later): Action[] => [
+        note(later),
+        { at: at + later + random.int(60, 250), do: 'cut', tab: which, bytes: 0 },
+      ]);
+      return [{ at, do: 'brownout', for: 10_000, how: 'late', node, ms: random.int(500, 1_400) }, ...moves];
+    }
     default:
       // The leader freezes for good, and somebody is told of nothing any more.
       return [{ ...freeze, at, leads: true, stays: setup.sharing, for: 10_000 }, note(random.int(500, 9_000))];
@@ -421,7 +459,7 @@ export function generate(seed: number): History {
       if (MEANINGS[name].fault) wanted -= 1;
     }
   }
-  if (kind === 'mixed' && random.chance(0.3)) faults.push(...plotOf(random, setup));
+  if (kind === 'mixed' && random.chance(setup.log === 'driven' ? 0.4 : 0.3)) faults.push(...plotOf(random, setup));
   const notes = notesOf(
     random,
     setup,

@@ -93,6 +93,8 @@ export type Action = { readonly at: number } & (
       readonly do: 'brownout';
       readonly for: number;
       readonly how: 'refuses' | 'freezes' | 'late' | 'deaf';
+      /** The node to which it is late; -1: to all. */
+      readonly node: number;
       /** What a way takes longer while it is late. */
       readonly ms: number;
     }

@@ -266,8 +266,8 @@ export function perform(act: Act, action: Action): void {
           });
           return;
         case 'late': {
-          // More than a call may take, there and back.
-          const slow = [...nodes];
+          // There and back it may be more than a call may take.
+          const slow = action.node < 0 ? [...nodes] : nodes.slice(action.node % nodes.length).slice(0, 1);
           for (const { link } of slow) link.latency += action.ms;
           later(action.for, () => {
             for (const { link } of slow) link.latency -= action.ms;

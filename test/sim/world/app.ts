@@ -39,6 +39,8 @@ export interface App {
   taken(entry: LogEntry, position: Position): void;
   /** Called by the storage when what it has goes on under another epoch. */
   moved(from: Position, to: Position): void;
+  /** Called by the storage for what it drops before its time: a node may not have heard of that. */
+  dropped(position: Position): void;
   may(user: string | undefined, channel: Channel): boolean;
   withdraw(user: string, channel: Channel): void;
   /** Where the revocation of a right that was withdrawn stands in the log. */
@@ -57,6 +59,7 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
   const withdrawn = new Map<string, Withdrawal>();
   const notes: Note[] = [];
   const places = new Map<Position, Note>();
+  const gone = new Set<Position>();
   let commits = 0;
 
   const may = (user: string | undefined, channel: Channel): boolean =>
@@ -97,6 +100,10 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
       if (note) places.set(to, note);
       for (const one of withdrawn.values()) if (one.position === from) one.position = to;
     },
+    dropped(position) {
+      gone.add(position);
+      for (const one of withdrawn.values()) if (one.position === position) one.position = undefined;
+    },
     may,
     withdraw(user, channel) {
       allowed.get(user)?.delete(channel);
@@ -104,7 +111,7 @@ export function createApp(clock: Clock, rights: Readonly<Record<string, readonly
     },
     revoked(user, channel, position) {
       const one = withdrawn.get(`${user} ${channel}`);
-      if (one) one.position ??= position;
+      if (one && !gone.has(position)) one.position ??= position;
     },
     restore(user, channel) {
       allowed.get(user)?.add(channel);

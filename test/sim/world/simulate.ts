@@ -75,6 +75,7 @@ export function simulate(history: History, telling = false): Outcome {
   const engine = createEngine(clock, storage, setup.retention);
   engine.store.taken = app.taken;
   engine.store.moved = app.moved;
+  engine.store.dropped = app.dropped;
   let memory: MemoryEngine | undefined;
   const nodes: Node[] = [];
   const browsers: Browser[] = setup.users.map((user, index) => ({

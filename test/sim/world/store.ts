@@ -18,6 +18,8 @@ export interface Store {
   taken: ((entry: LogEntry, position: Position) => void) | undefined;
   /** Told when an entry has another place: it went on under another epoch. */
   moved: ((from: Position, to: Position) => void) | undefined;
+  /** Told of what is dropped before its time. */
+  dropped: ((position: Position) => void) | undefined;
   epoch(): string;
   window(): LogWindow;
   entries(): readonly Logged[];
@@ -90,6 +92,7 @@ export function createStore(clock: Clock, { random }: Owner, retention: number):
   const store: Store = {
     taken: undefined,
     moved: undefined,
+    dropped: undefined,
     epoch: () => epoch,
     window() {
       expire();
@@ -132,6 +135,7 @@ export function createStore(clock: Clock, { random }: Owner, retention: number):
     },
     trim(keep) {
       expire();
+      for (const { logged } of stored.slice(0, Math.max(0, stored.length - keep))) store.dropped?.(logged.position);
       drop(stored.length - keep);
     },
     renew(left) {

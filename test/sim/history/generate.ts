@@ -23,6 +23,9 @@ const UNTIL = 32_000;
 const NOTES = { least: 30, most: 36 };
 const FAULTS = { least: 5, most: 8 };
 
+/** No read of a driver sees it within a history. */
+const UNNOTICED = 600_000;
+
 type Make = (random: Random, at: number, setup: Setup) => Action;
 const tab = (random: Random, setup: Setup): number => random.int(0, setup.tabs.length - 1);
 const some = (random: Random, least: number, most: number): number =>
@@ -51,7 +54,7 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
   [
     2,
     'shorten',
-    (r, at, s) => ({ at, do: 'shorten', tab: tab(r, s), for: some(r, 5_000, 20_000), longest: some(r, 500, 9_000) }),
+    (r, at, s) => ({ at, do: 'shorten', tab: tab(r, s), for: some(r, 5_000, 20_000), longest: some(r, 1_000, 9_000) }),
   ],
   [4, 'repeat', (r, at, s) => ({ at, do: 'repeat', tab: tab(r, s), count: r.int(1, 4) })],
   [
@@ -110,8 +113,8 @@ const MAKES: readonly (readonly [weight: number, kind: ActionKind, make: Make])[
     6,
     'regress',
     (r, at) => {
-      const unnoticed = r.pick([0, 0, 1_000, 5_000]);
-      return { at, do: 'regress', count: r.int(1, 4), unnoticed, for: unnoticed };
+      const unnoticed = r.pick([0, 1_000, 5_000, UNNOTICED]);
+      return { at, do: 'regress', count: r.int(1, 4), unnoticed, for: unnoticed === UNNOTICED ? 0 : unnoticed };
     },
   ],
   [3, 'lose', (r, at) => ({ at, do: 'lose', for: some(r, 20, 1_500) })],
@@ -367,7 +370,7 @@ function plotOf(random: Random, setup: Setup): Action[] {
   });
   const freeze = { do: 'freeze', tab: which, told: false, sockets: 'kept', wakes: false, stays: false } as const;
   // What hurts a node that reads the log comes to the same ones only where nodes do.
-  switch (random.int(0, setup.log === 'driven' ? 6 : 3)) {
+  switch (random.int(0, setup.log === 'driven' ? 7 : 3)) {
     case 0:
       // Away while the log is trimmed, and nodes begin anew with what is left.
       return [
@@ -397,10 +400,11 @@ function plotOf(random: Random, setup: Setup): Action[] {
         },
         note(setup.grantLife + 12_000),
       ].filter(() => setup.grantLife <= 20_000) as Action[];
-    case 4:
+    case 4: {
+      const away = random.pick([2_500, 2_500, 9_000]);
       // A node hears nothing while somebody's right ends and the log forgets what came before that.
       return [
-        { at, do: 'unlink', node, for: 9_000, how: 'void' },
+        { at, do: 'unlink', node, for: away, how: 'void' },
         note(200),
         note(300),
         {
@@ -413,10 +417,11 @@ function plotOf(random: Random, setup: Setup): Action[] {
           node: node + 1,
           for: 0,
         },
-        { at: at + 1_200, do: 'trim', keep: 1 },
-        note(9_300),
-        note(random.int(9_500, 14_000)),
+        { at: at + 750, do: 'trim', keep: 1 },
+        note(away + 3_000),
+        note(away + random.int(500, 6_000)),
       ];
+    }
     case 5:
       // A node hears nothing while the log forgets what it would have heard.
       return [
@@ -431,6 +436,15 @@ function plotOf(random: Random, setup: Setup): Action[] {
         { at: at + later + random.int(60, 250), do: 'cut', tab: which, bytes: 0 },
       ]);
       return [{ at, do: 'brownout', for: 10_000, how: 'late', node, ms: random.int(500, 1_400) }, ...moves];
+    }
+    case 7: {
+      // One node has read what the engine loses, another one has not: only the first can tell, and nobody appends.
+      const late = UNTIL + 3_000 - at;
+      return [
+        { at: at + late, do: 'brownout', for: 5_000, how: 'deaf', node: -1, ms: 0 },
+        note(late + 300),
+        { at: at + late + 380, do: 'regress', count: 1, unnoticed: UNNOTICED, for: 0 },
+      ];
     }
     default:
       // The leader freezes for good, and somebody is told of nothing any more.

@@ -102,7 +102,7 @@ export type Action = { readonly at: number } & (
       readonly do: 'regress';
       /** So many of the newest entries are lost under the same epoch. */
       readonly count: number;
-      /** For so long no read of a driver sees that the engine is not what it was. */
+      /** For so long no read of a driver sees that the engine is not what it was, if a node that lives had read it all. */
       readonly unnoticed: number;
       readonly for: number;
     }

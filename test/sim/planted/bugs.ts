@@ -359,11 +359,4 @@ export const BUGS: readonly Bug[] = [
     find: 'if (!settled && !closing) driver.drop();',
     replace: '',
   },
-  {
-    name: 'only hints lead to reads',
-    part: 'shared',
-    file: 'server/log/shared/reader.ts',
-    find: 'failures === 0 ? idle() : ',
-    replace: 'failures === 0 ? 3_600_000 : ',
-  },
 ];

@@ -3,6 +3,7 @@
  * have it: calls over a connection that may hang, be cut or be dropped, and hints beside it that may not come.
  */
 import type { Logged } from '../../../adapters/contract.js';
+import type { Position } from '../../../adapters/position.js';
 import type { EngineDriver } from '../../../server/log/shared/driver.js';
 import type { Clock, Owner } from '../kernel/clock.js';
 import type { AppendFault, EngineLink } from './engine.js';
@@ -32,10 +33,15 @@ export interface Service {
   release(): void;
   /** Something arrives. `reads`: it is a read. */
   arrive(reads: boolean, run: () => void): void;
-  /** It is not what it was: it lost its newest entries. After so many milliseconds drivers see that when they read. */
+  /**
+   * It is not what it was: it lost its newest entries. After so many milliseconds drivers see that when they read; before,
+   * only a node that had read all of it can tell, and as long as one lives.
+   */
   lose(count: number, unnoticed: number): void;
   /** A driver looks whether it is what it was; before an append it always sees that. */
   look(appends: boolean): void;
+  /** A node has read up to here, or is gone. */
+  reached(node: Owner, position: Position | undefined): void;
   readonly watchers: Map<Owner, () => void>;
 }
 
@@ -47,6 +53,13 @@ export function createService(clock: Clock, self: Owner, store: Store): Service 
   const go = (runs: (() => void)[]): void => {
     for (const run of runs.splice(0)) clock.after(self, 0, run);
   };
+  const reached = new Map<Owner, Position>();
+  /** Nodes that can tell that something is lost. */
+  let witnesses: Owner[] = [];
+  /** Who is not to know from anybody else must see it. */
+  function heed(): void {
+    if (noticed !== undefined && witnesses.every((node) => node.dead || !reached.has(node))) noticed = clock.now();
+  }
   const service: Service = {
     refuses: 0,
     deaf: 0,
@@ -69,8 +82,21 @@ export function createService(clock: Clock, self: Owner, store: Store): Service 
       else run();
     },
     lose(count, unnoticed) {
+      if (noticed === undefined) {
+        const { top } = store.window();
+        witnesses = [...reached].filter(([, position]) => position === top).map(([node]) => node);
+        noticed = clock.now() + unnoticed;
+      }
       store.lose(count);
-      noticed = clock.now() + unnoticed;
+      heed();
+    },
+    reached(node, position) {
+      if (position !== undefined) {
+        reached.set(node, position);
+        return;
+      }
+      reached.delete(node);
+      heed();
     },
     look(appends) {
       if (noticed === undefined || (!appends && clock.now() < noticed)) return;
@@ -199,6 +225,7 @@ export function createWay(node: Owner, link: EngineLink, plan: WayPlan, options:
     read: (after, limit) =>
       ask('read', () => {
         service.look(false);
+        if (after !== undefined) service.reached(node, after);
         return store.after(after, Math.min(limit, plan.slice));
       }),
     renew: (epoch) =>
@@ -245,6 +272,7 @@ export function createWay(node: Owner, link: EngineLink, plan: WayPlan, options:
     forget() {
       connection.over = true;
       service.watchers.delete(node);
+      service.reached(node, undefined);
     },
   };
 }

@@ -148,7 +148,8 @@ export interface Log {
   readonly capabilities: LogCapabilities;
   /**
    * Appends entries and resolves with their positions, in the same order. Rejects when the engine did not acknowledge
-   * them in time; they may have been accepted all the same, so the caller may append them again.
+   * them in time; they may have been accepted all the same, so the caller may append them again. Rejects with a
+   * `RangeError` for what it will never take (an entry that is larger than the engine allows).
    */
   append(entries: readonly LogEntry[]): Promise<readonly Position[]>;
   /**

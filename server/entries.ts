@@ -13,6 +13,11 @@ import { mergeEntries, routeOf } from '../adapters/route.js';
 import type { Secrets } from './secrets.js';
 import type { ChangedObject, NotifyOptions, Recipients, User } from './types.js';
 
+/** Recipients of one notification: with their hashes 20 KB for each secret in use, which every engine takes. */
+const MOST_RECIPIENTS = 1_000;
+/** Characters of a `dedupeKey`. */
+const LONGEST_KEY = 512;
+
 /** What of the options of `notify` becomes part of an entry. */
 export interface EntryOptions extends Omit<NotifyOptions, 'to' | 'transaction'> {
   readonly to?: Recipients | undefined;
@@ -32,6 +37,13 @@ export function notificationEntry(
   if (spread !== undefined && typeof spread !== 'boolean') throw new TypeError('spread: must be true or false');
   if (dedupeKey !== undefined && (typeof dedupeKey !== 'string' || dedupeKey === ''))
     throw new TypeError('dedupeKey: must be text');
+  if (dedupeKey !== undefined && dedupeKey.length > LONGEST_KEY)
+    throw new RangeError(`dedupeKey: has ${dedupeKey.length} characters, but at most ${LONGEST_KEY} are taken`);
+  const recipients = (to?.users?.length ?? 0) + (to?.sessions?.length ?? 0);
+  if (recipients > MOST_RECIPIENTS)
+    throw new RangeError(
+      `to: names ${recipients} recipients, but at most ${MOST_RECIPIENTS} in one call; notify in parts`,
+    );
   const named = checkObject(object);
   const dated = object.changedDate === undefined;
   const excluded = except && hashAll(except, 'except', secrets);

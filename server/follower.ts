@@ -65,8 +65,20 @@ export function createFollower(options: FollowerOptions): Follower {
       // What the history has is not news: a tail that begins anew may tell it again. A right may not end unheard.
       const known = (comparePositions(logged.position, history.top) ?? 1) <= 0;
       if (known && logged.entry.kind !== 'revoke') continue;
-      history.apply(logged, true);
-      deliver(logged);
+      apply(logged, true);
+    }
+  }
+
+  /** An entry that cannot be worked with must not cost the ones behind it: it may concern everybody. */
+  function apply(logged: Logged, live: boolean): void {
+    try {
+      history.apply(logged, live);
+      if (live) deliver(logged);
+    } catch (error) {
+      onError(error);
+      const instead: Logged = { position: logged.position, entry: { kind: 'resync' } };
+      history.apply(instead, live);
+      if (live) deliver(instead);
     }
   }
 
@@ -101,7 +113,6 @@ export function createFollower(options: FollowerOptions): Follower {
     const entries = window;
     window = undefined;
     if (closed) return opened.close();
-    tail = opened;
     const start = restart ?? opened.start;
     if (
       everLoaded &&
@@ -111,7 +122,7 @@ export function createFollower(options: FollowerOptions): Follower {
       take(entries);
     } else {
       history.reset(start);
-      for (const logged of entries) history.apply(logged, false);
+      for (const logged of entries) apply(logged, false);
       history.start(start);
       if (everLoaded) {
         lost(start);
@@ -120,6 +131,7 @@ export function createFollower(options: FollowerOptions): Follower {
       }
       everLoaded = true;
     }
+    tail = opened;
     provedAt = monotonic();
     announce();
   }

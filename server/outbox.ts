@@ -5,6 +5,7 @@
  */
 import type { Log, LogEntry, ObjectRef } from '../adapters/contract.js';
 import type { Position } from '../adapters/position.js';
+import { inTime } from './in-time.js';
 import type { NotifyResult } from './types.js';
 
 /** Entries that may wait: some minutes of a busy application, about 5 MB. */
@@ -21,7 +22,7 @@ export interface Outbox {
   /** Appends entries, all or none. Never rejects. */
   append(entries: readonly LogEntry[]): Promise<NotifyResult>;
   waiting(): number;
-  /** Tries once more to bring out what waits, at most `ms`, and stops. */
+  /** Tries to bring out what waits, for at most `ms`, and stops. */
   close(ms: number): Promise<void>;
 }
 
@@ -117,14 +118,15 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
     return flight;
   }
 
-  /** Appends what waits, batch by batch, up to the first that fails. */
+  /** Appends what waits, batch by batch, up to the first that fails. One that can never be taken must not plug the rest. */
   async function bringOut(): Promise<void> {
+    let size = BATCH;
     for (;;) {
       const oldest = monotonic() - life;
       const stale = buffer.findIndex(({ since }) => since > oldest);
       for (const { entry } of buffer.splice(0, stale < 0 ? buffer.length : stale)) giveUp(entry);
       // Taken out while they are under way: what overflows meanwhile must not be mistaken for them.
-      const batch = buffer.splice(0, BATCH);
+      const batch = buffer.splice(0, size);
       const lost = givenUp;
       givenUp = new Map();
       underWay = batch.length;
@@ -137,7 +139,19 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
         attempt = 0;
       } catch (error) {
         underWay = 0;
+        const impossible = error instanceof RangeError;
+        if (impossible && batch.length === 1 && resync.length === 0) {
+          onError(error);
+          for (const { entry } of batch) giveUp(entry);
+          continue;
+        }
         buffer.unshift(...batch);
+        if (impossible && size > 1) {
+          // One by one, to find which it is.
+          size = 1;
+          givenUp = lost;
+          continue;
+        }
         givenUp = lost === null || givenUp === null ? null : new Map([...lost, ...givenUp]);
         if (givenUp && givenUp.size > GIVEN_UP_LIMIT) givenUp = null;
         trim();
@@ -173,15 +187,13 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
     },
     waiting: () => underWay + buffer.length,
     async close(ms) {
-      clearTimeout(timer);
-      if (pending() > 0) {
-        let late: NodeJS.Timeout | undefined;
-        const limit = new Promise<void>((resolve) => {
-          late = setTimeout(resolve, ms);
-        });
-        // What came behind a try that was under way gets one more.
-        await Promise.race([retry().then(() => (pending() > 0 ? retry() : undefined)), limit]);
-        clearTimeout(late);
+      const end = monotonic() + ms;
+      // Again and again: an engine that is restarted is back in a moment, and nobody else has what waits here.
+      for (let left = ms; pending() > 0 && left > 0; left = end - monotonic()) {
+        clearTimeout(timer);
+        await inTime(retry(), left, 'bringing out what waits').catch(() => {});
+        const pause = Math.min(RETRY_MIN, end - monotonic());
+        if (pending() > 0 && pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
       }
       closed = true;
       clearTimeout(timer);

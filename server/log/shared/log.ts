@@ -4,6 +4,7 @@ import type { Position } from '../../../adapters/position.js';
 import { inTime } from '../../in-time.js';
 import { createAppends } from './appends.js';
 import { CALL_PATIENCE, type EngineDriver } from './driver.js';
+import { legible } from './legible.js';
 import { createReader, type Reader } from './reader.js';
 
 /** After `close`, everything but `close` rejects. */
@@ -61,7 +62,10 @@ export function createSharedLog(driver: EngineDriver): Log {
       unwatch ??= driver.watch(hint);
       const reader = createReader({
         sink,
-        read: (after, limit) => call('read', () => driver.read(after, limit)),
+        async read(after, limit) {
+          const slice = await call('read', () => driver.read(after, limit));
+          return { ...slice, entries: legible(slice.entries) };
+        },
         renew: (epoch) => call('renew', () => driver.renew(epoch)),
         idle: driver.idle,
         name: driver.name,

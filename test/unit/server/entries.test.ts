@@ -20,6 +20,13 @@ const fault = (run: () => unknown): string => {
 };
 
 describe('a notification', () => {
+  test('recipients and a dedupeKey are bounded: nothing may be too large for an engine', () => {
+    const users = Array.from({ length: 1_001 }, (_, n) => n);
+    expect(fault(() => make({ to: { users } }))).toMatch(/^RangeError to: names 1001 recipients.*notify in parts/);
+    expect(fault(() => make({ to: { users: users.slice(1) } }))).toBe('none');
+    expect(fault(() => make({ dedupeKey: 'k'.repeat(513) }))).toMatch(/^RangeError dedupeKey: has 513 characters/);
+  });
+
   test('row 2: holds entity, id as text, action, changedDate, notifier and cause, and nothing else of the object', () => {
     const object = { ...order, total: 99, customer: 'Ben' } as ChangedObject;
     expect(make({ notifier: 'Ann' }, object, 'shipped', 'c0ffee')).toEqual({

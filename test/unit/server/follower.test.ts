@@ -436,3 +436,22 @@ describe('close', () => {
     expect(tails[0]?.closed).toBe(true);
   });
 });
+
+test('an entry that cannot be worked with becomes a resync in its place, live and at the start; what is behind it is heard', async () => {
+  const engine = createMemoryEngine();
+  const log = createMemoryLog({ engine });
+  const strange = { kind: 'notification' } as never;
+  const live = follow(log);
+  await live.follower.started();
+  await log.append([note(1), strange, note(2)]);
+  await settle();
+  expect(ids(live)).toEqual(['1', 'resync', '2']);
+  expect(live.errors).toHaveLength(1);
+  const late = follow(createMemoryLog({ engine }));
+  await late.follower.started();
+  expect(late.follower.healthy()).toBe(true);
+  expect(late.errors).toHaveLength(1);
+  expect(late.follower.history.top).toBe(engine.window().top);
+  await Promise.all([live, late].map(({ follower }) => follower.close()));
+  await log.close();
+});

@@ -207,6 +207,43 @@ describe('the outbox', () => {
     expect(errors.length).toBeGreaterThan(tries + 10 * (LIFE / 10_000) - 10);
   });
 
+  test('an entry that the log will never take does not plug the others: it is reported, and becomes a resync', async () => {
+    const append = hand.log.append;
+    const log: Log = {
+      ...hand.log,
+      append: (entries) =>
+        entries.some((entry) => entry.kind === 'notification' && entry.notification.id === '2')
+          ? Promise.reject(new RangeError('too large'))
+          : append(entries),
+    };
+    const monotonic = (): number => performance.now();
+    const onError = (error: unknown): unknown => errors.push(error);
+    const picky = createOutbox({ log, timeout: TIMEOUT, life: LIFE, monotonic, random: () => 0.5, onError });
+    expect(await picky.append([note(1), note(2), note(3)])).toEqual({ accepted: false });
+    await picky.append([note(4)]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(picky.waiting()).toBe(0);
+    expect(hand.batches.flat()).toEqual([
+      note(1),
+      { kind: 'resync', objects: [{ entity: 'Order', id: '2' }] },
+      note(3),
+      note(4),
+    ]);
+    expect(errors.map(String)).toContain('RangeError: too large');
+    await picky.close(0);
+  });
+
+  test('close tries again and again: an engine that is restarted is back in a moment', async () => {
+    hand.mode = 'fails';
+    await outbox.append([note(1)]);
+    const closing = outbox.close(2_000);
+    await vi.advanceTimersByTimeAsync(900);
+    hand.mode = 'works';
+    await vi.advanceTimersByTimeAsync(300);
+    await closing;
+    expect(hand.batches).toEqual([[note(1)]]);
+  });
+
   test('close brings out what waits, and says what it could not', async () => {
     hand.mode = 'fails';
     await outbox.append([note(1)]);

@@ -223,6 +223,27 @@ describe('a tail on a shared engine', () => {
     expect(engine.counts.renewed).toBe(1);
   });
 
+  test('race 12: what cannot be read is a resync for all in its place, live and in a window', async () => {
+    const engine = createSharedEngine();
+    const [a, b] = [engine.node(deaf), engine.node(deaf)];
+    const heard = await tail(b);
+    const strange: unknown[] = [
+      'text',
+      { kind: 'presence' },
+      { kind: 'notification' },
+      { kind: 'notification', notification: { entity: 'Order', action: 7 } },
+      { kind: 'notification', notification: { entity: 'Order', action: 'a' }, to: { users: 'ann' } },
+      { kind: 'revoke' },
+      { kind: 'resync', objects: [null] },
+    ];
+    await a.append([note(1), ...(strange as LogEntry[]), note(2)]);
+    await heard.tail.prove(5_000);
+    const expected = ['1', ...strange.map(() => 'resync'), '2'];
+    expect(heard.calls).toEqual(expected);
+    expect((await tail(engine.node(deaf))).calls).toEqual(expected);
+    expect(heard.failures).toEqual([]);
+  });
+
   test('a tail cannot begin while the engine refuses; the log can be asked again', async () => {
     const engine = createSharedEngine();
     const log = engine.node();

@@ -77,7 +77,7 @@ function tellUnusedKeys(env: Readonly<Record<string, string | undefined>>, logge
  * Reads the environment.
  *
  * @param grantLife milliseconds; the retention must be at least that, so that a revocation outlives what it cancels.
- * @param ownLog the application brings its own log, so `NOTIFY_LISTEN_LOG` is not asked.
+ * @param ownLog the application brings its own log, so `NOTIFY_LISTEN_LOG` is not asked; `shared`: other processes are on it.
  * @param ownAdapter the name of an adapter of its own, so `NOTIFY_LISTEN_PROVIDER` is not asked.
  * @param others mistakes that were found elsewhere, to be reported together with these.
  * @throws Error that lists every mistake with its fix.
@@ -92,7 +92,7 @@ export function readConfig(
     others = [],
   }: {
     grantLife: number;
-    ownLog: boolean;
+    ownLog: boolean | 'shared';
     ownAdapter?: string | undefined;
     logger: (line: LogLine) => void;
     others?: readonly string[];
@@ -111,7 +111,7 @@ export function readConfig(
   const log = env.NOTIFY_LISTEN_LOG || 'memory:';
   if (!ownLog) mistakes.push(...mistakesInLog(log));
 
-  const sharedLog = !ownLog && isShared(log);
+  const sharedLog = ownLog === 'shared' || (!ownLog && isShared(log));
   const secrets = (env.NOTIFY_LISTEN_SECRET ?? '')
     .split(',')
     .map((secret) => secret.trim())
@@ -126,7 +126,7 @@ export function readConfig(
       mistakes.push('NOTIFY_LISTEN_SECRET is required in production; make one with: openssl rand -base64 32');
     else if (sharedLog)
       mistakes.push(
-        'NOTIFY_LISTEN_SECRET is required with a shared log: processes with different ones refuse each other’s grants, and reach none of each other’s users',
+        'NOTIFY_LISTEN_SECRET is required with a shared log: processes with different ones refuse each other’s grants, and reach none of each other’s users; make one with: openssl rand -base64 32',
       );
     else {
       secrets.push(randomBytes(32).toString('base64url'));

@@ -51,6 +51,9 @@ export function mistakesInLog(address: string, installed: (name: string) => bool
   const file = isFileAddress(address);
   const engine = engineOf(address);
   if (!file && !engine) {
+    // A host and a port without a scheme are easily typed, and hold no password.
+    if (/^[\w.-]+:\d+$/.test(address))
+      return [`NOTIFY_LISTEN_LOG is "${address}", without a scheme; write redis://${address}, say`];
     // An engine's URL may hold a password: only its scheme is told.
     const [scheme = 'no scheme'] = /^[a-z][a-z0-9+.-]*:/i.exec(address) ?? [];
     return [`NOTIFY_LISTEN_LOG names "${scheme}"; this version knows: ${LOGS}`];

@@ -76,7 +76,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
   const choice = options.adapter ? undefined : chooseProvider(env);
   const settings = readConfig(env, {
     grantLife,
-    ownLog: options.log !== undefined,
+    ownLog: options.log?.capabilities.shared ? 'shared' : options.log !== undefined,
     ownAdapter: options.adapter?.name,
     logger,
     others: [...mistakesIn(options), ...(choice?.mistakes ?? [])],

@@ -20,7 +20,7 @@ export function createPublisher(options: PublisherOptions = {}): Publisher {
   const logger = unbreakable(options.logger ?? consoleLogger);
   const settings = readConfig(env, {
     grantLife: 0,
-    ownLog: options.log !== undefined,
+    ownLog: options.log?.capabilities.shared ? 'shared' : options.log !== undefined,
     logger,
     others:
       options.log !== undefined || isShared(env.NOTIFY_LISTEN_LOG || 'memory:')

@@ -27,7 +27,7 @@ export interface Publishing extends Pick<Publisher, 'notify' | 'revoke' | 'trans
   waiting(): number;
   /** Entries that were given to the log so far. */
   notified(): number;
-  /** Tries once more to bring out what waits, at most `ms`, and stops. */
+  /** Tries to bring out what waits, for at most `ms`, and stops. */
   close(ms: number): Promise<void>;
 }
 

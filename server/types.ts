@@ -203,7 +203,7 @@ export interface Publisher {
    * database transaction in it: `transaction(() => db.transaction(...))`. An inner one joins the outer one.
    */
   transaction<T>(fn: () => T | Promise<T>): Promise<T>;
-  /** Tries once more to bring out what waits, and frees everything. */
+  /** Tries to bring out what waits for the log, for `notifyTimeout` at most, and frees everything. */
   close(): Promise<void>;
 }
 

@@ -24,8 +24,11 @@ export interface NatsLogOptions {
    * `replicas`, `durable`, `creds`, `ca`. See docs/nats.md.
    */
   readonly url: string;
-  /** Goes into the names of streams and subjects: 1 to 40 letters, digits, `_` or `-`. */
-  readonly namespace: string;
+  /**
+   * Goes into the names of streams and subjects: 1 to 40 letters, digits, `_` or `-`. Default `default`, as that of
+   * `NOTIFY_LISTEN_NAMESPACE`.
+   */
+  readonly namespace?: string;
   /** How long an entry is kept, in milliseconds. Default 7 min; at least 100. */
   readonly retention?: number;
   /** How many messages are kept, each of at least one entry; and 2 KiB of the disk for each. Default 100,000. */
@@ -45,7 +48,7 @@ export interface NatsLogOptions {
  * @throws Error that names every mistake of the URL; RangeError for an option outside its range.
  */
 export function createNatsLog(options: NatsLogOptions): Log {
-  const { url, namespace, retention = RETENTION, cap = CAP, logger = consoleLogger } = options;
+  const { url, namespace = 'default', retention = RETENTION, cap = CAP, logger = consoleLogger } = options;
   const address = readNatsUrl(url);
   const replicas = options.replicas ?? address.replicas;
   if (!/^[\w-]{1,40}$/.test(namespace)) throw new RangeError('namespace must be 1 to 40 letters, digits, "_" or "-"');

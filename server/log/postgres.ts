@@ -19,8 +19,8 @@ export interface PostgresLogOptions {
    * `schema`, `cap`, `migrate`, `listen`. The options below win over them.
    */
   readonly url: string;
-  /** Environments with different ones do not hear each other. */
-  readonly namespace: string;
+  /** Environments with different ones do not hear each other. Default `default`, as that of `NOTIFY_LISTEN_NAMESPACE`. */
+  readonly namespace?: string;
   /** How long an entry is kept, in milliseconds. Default 7 min. */
   readonly retention?: number;
   /** How many entries are kept. Default 100,000. */
@@ -44,7 +44,7 @@ export interface PostgresLogOptions {
 export function createPostgresLog(options: PostgresLogOptions): Log {
   const { url, ...parameters } = readPostgresAddress(options.url);
   const { schema = SCHEMA, cap = CAP, migrate = true, listen = true } = { ...parameters, ...defined(options) };
-  const { namespace, retention = RETENTION, logger = consoleLogger } = options;
+  const { namespace = 'default', retention = RETENTION, logger = consoleLogger } = options;
   if (!isSchema(schema)) throw new Error('schema is a name of at most 63 bytes');
   if (!isCap(cap)) throw new Error('cap is a whole number of entries, at least 1');
   if (namespace.includes('\0')) throw new Error('a namespace has no NUL in it');

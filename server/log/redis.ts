@@ -21,7 +21,7 @@ export interface RedisLogOptions {
    * `redis+cluster://host:6379,host:6379`. See docs/redis.md.
    */
   readonly url: string;
-  /** Begins all keys and channels, so that environments on one server do not hear each other. Default: none. */
+  /** Environments with different ones do not hear each other. Default `default`, as that of `NOTIFY_LISTEN_NAMESPACE`. */
   readonly namespace?: string;
   /** How long an entry is kept, in milliseconds. All nodes should have the same. Default 7 min. */
   readonly retention?: number;
@@ -37,6 +37,8 @@ export interface RedisLogOptions {
 const MOST_ENTRIES = 100_000;
 /** How long a connection may take to be opened, in milliseconds: less than a call may take. */
 const CONNECT_TIMEOUT = 2_000;
+/** How long a sentinel may take, connection included, in milliseconds: within what a call may take, several are asked. */
+const SENTINEL_TIMEOUT = 500;
 
 /**
  * Opens the log. Nothing is loaded and nobody is asked before it is used; a server that cannot be reached makes calls
@@ -45,11 +47,19 @@ const CONNECT_TIMEOUT = 2_000;
  * @throws Error for a URL that is wrong, with every mistake and without its password.
  */
 export function createRedisLog(options: RedisLogOptions): Log {
-  const { url, namespace = '', retention = RETENTION, cap = MOST_ENTRIES, tls, logger = consoleLogger } = options;
+  const {
+    url,
+    namespace = 'default',
+    retention = RETENTION,
+    cap = MOST_ENTRIES,
+    tls,
+    logger = consoleLogger,
+  } = options;
   const address = parseRedisUrl(url);
+  let opened = 0;
   return createSharedLog(
     createRedisDriver({
-      connect: () => connect(address, tls),
+      connect: () => connect(beginningAt(address, opened++), tls),
       namespace,
       db: address.db,
       retention,
@@ -57,6 +67,12 @@ export function createRedisLog(options: RedisLogOptions): Log {
       logger: unbreakable(logger),
     }),
   );
+}
+
+/** Each connection asks another sentinel first: one that hangs, or knows an old master, is not the first for good. */
+function beginningAt(address: RedisAddress, turn: number): RedisAddress {
+  const at = turn % address.hosts.length;
+  return { ...address, hosts: [...address.hosts.slice(at), ...address.hosts.slice(0, at)] };
 }
 
 async function load(): Promise<{ Redis: typeof Redis; Cluster: typeof Cluster }> {
@@ -105,6 +121,7 @@ async function createClient(address: RedisAddress, tls: ConnectionOptions | unde
     sentinels: hosts.map((host) => ({ ...host })),
     name: master as string,
     sentinelRetryStrategy: () => null,
+    sentinelCommandTimeout: SENTINEL_TIMEOUT,
     ...(sentinelUsername !== undefined && { sentinelUsername }),
     ...(sentinelPassword !== undefined && { sentinelPassword }),
     ...(address.tls && { enableTLSForSentinelMode: true, sentinelTLS: { ...tls } }),
@@ -146,6 +163,8 @@ function connect(address: RedisAddress, tls: ConnectionOptions | undefined): Red
     if (over) return made.disconnect();
     client = made;
     await made.connect();
+    // The client chooses it too, and goes on in database 0 when there is none of that number.
+    if (address.db > 0) await made.call('SELECT', String(address.db));
   }
   const gone = ended.then(() => {
     throw new Error('the connection to Redis was closed', { cause: fault });

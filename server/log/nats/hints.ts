@@ -5,6 +5,7 @@
 import { createConsumer } from './api.js';
 import { placeOfDelivery } from './bulk.js';
 import type { Link, Session } from './link.js';
+import type { Wire } from './wire.js';
 
 /** Without a message for that long, the server says that it is still there, in milliseconds. */
 const HEARTBEAT_MS = 5_000;
@@ -34,16 +35,18 @@ export function createHints(link: Link, stream: string, hint: () => void, refuse
 
   async function follow(session: Session): Promise<void> {
     followed = session;
-    stop();
-    const inbox = session.wire.inbox((message) => {
-      heardAt = performance.now();
-      const place = placeOfDelivery(message.reply);
-      if (!place) return; // a heartbeat
-      session.newest = Math.max(session.newest, place.seq);
-      hint();
-    });
-    stop = inbox.close;
+    let inbox: ReturnType<Wire['inbox']> | undefined;
     try {
+      // The connection may have ended without the wire knowing of it yet: then these throw.
+      stop();
+      inbox = session.wire.inbox((message) => {
+        heardAt = performance.now();
+        const place = placeOfDelivery(message.reply);
+        if (!place) return; // a heartbeat
+        session.newest = Math.max(session.newest, place.seq);
+        hint();
+      });
+      stop = inbox.close;
       await createConsumer(session.wire, stream, {
         deliver_subject: inbox.subject,
         deliver_policy: 'new',
@@ -57,7 +60,7 @@ export function createHints(link: Link, stream: string, hint: () => void, refuse
       heardAt = performance.now();
       hint(); // what came before it was there
     } catch (error) {
-      inbox.close();
+      inbox?.close();
       // What is wrong with the engine, the reads tell. But this may be all that is wrong.
       if (!session.wire.over && !told) refused(error);
       told ||= !session.wire.over;

@@ -28,7 +28,8 @@ export function namesOf(namespace: string): Names {
     log: `notify-listen-log-${namespace}`,
     state: `notify-listen-state-${namespace}`,
     entries: `${root}.log.entries`,
-    key: (dedupeKey) => `${root}.log.key.${hashOf(dedupeKey)}`,
+    // As JSON, which escapes lone surrogates: in UTF-8 all of them are one.
+    key: (dedupeKey) => `${root}.log.key.${hashOf(JSON.stringify(dedupeKey))}`,
     keys: `${root}.log.key.*`,
     states: `${root}.state.>`,
     epoch: `${root}.state.epoch`,

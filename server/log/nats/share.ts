@@ -32,12 +32,23 @@ export async function share(
   const now = mine?.time ?? Number.NEGATIVE_INFINITY;
   return stored.flatMap((message) => {
     if (!message) return [];
-    const { record: theirs, ttl } = JSON.parse(message.data) as ShareRecord;
-    if (now - message.time < ttl) return [theirs];
+    const theirs = recordOf(message.data);
+    if (theirs && now - message.time < theirs.ttl) return [theirs.record];
     // Not waited for, and no harm if it fails: the next one tries again.
-    if (now - message.time > ttl * FORGOTTEN) deleteMessage(wire, names.state, message.seq).catch(() => {});
+    if (!theirs || now - message.time > theirs.ttl * FORGOTTEN)
+      deleteMessage(wire, names.state, message.seq).catch(() => {});
     return [];
   });
+}
+
+/** None for what no node wrote: nothing else would ever take it away. */
+function recordOf(data: string): ShareRecord | undefined {
+  try {
+    const { record, ttl } = JSON.parse(data) as Partial<ShareRecord>;
+    return typeof record === 'string' && typeof ttl === 'number' ? { record, ttl } : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Takes the node's record away. */

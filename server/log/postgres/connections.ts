@@ -68,6 +68,8 @@ export interface Connections {
 
 /** SQLSTATE: the schema, a table or a function is not there. */
 const MISSING: readonly unknown[] = ['3F000', '42P01', '42883'];
+/** SQLSTATE: a right is missing. */
+const NO_RIGHT = '42501';
 /** SQLSTATE: a standby. The name may lead to the primary next time. */
 const READ_ONLY = '25006';
 
@@ -156,7 +158,7 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
         }
       });
     } catch (error) {
-      if (codeOf(error) !== '42501') throw error;
+      if (codeOf(error) !== NO_RIGHT) throw error;
       throw new Error(`this role may not make the schema "${schema}" of the Postgres log; ${BY_HAND}`, {
         cause: error,
       });
@@ -178,6 +180,10 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
               migrating = undefined;
             });
             await migrating;
+          } else if (codeOf(error) === NO_RIGHT) {
+            throw new Error(`this role may not use the schema "${schema}" of the Postgres log; ${BY_HAND}`, {
+              cause: error,
+            });
           } else throw error;
         }
       }

@@ -11,6 +11,7 @@ import type { Connections, Row } from './connections.js';
 import { claim, type LeaseCall } from './leases.js';
 import { createListener, deafListener, type Listener } from './listener.js';
 import { within } from './migration.js';
+import { hereSql, writeOutbox } from './outbox.js';
 import { createSequencer, type Drained } from './sequencer.js';
 
 /** How often a node drops what is too old, in milliseconds, half of it random; and how much at a time. */
@@ -39,8 +40,8 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
   let listener: Listener | undefined;
   let trimming: NodeJS.Timeout | undefined;
   let shared = false;
-  /** What is missing in the database was made, before an application's transaction could fail for it. */
-  let ready: Promise<unknown> | undefined;
+  /** Which database the log is in. What is missing in it was made, before an application's transaction could fail for it. */
+  let ready: Promise<readonly Row[]> | undefined;
   /** Up to where the outbox was moved by this process: what is older need not be looked at. It says nothing of another epoch. */
   let drained: { readonly epoch: string; readonly snapshot: string } | undefined;
 
@@ -135,17 +136,13 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
     async appendWithin(transaction, entries) {
       const execute = executorOf(transaction);
       if (entries.length === 0) return;
-      ready ??= own(call('pending_1', [namespace, undefined]), 'the first look at the outbox');
-      await ready.catch((error: unknown) => {
+      ready ??= own(connections.query(hereSql(schema), []), 'the first look at the database');
+      const [home] = await ready.catch((error: unknown) => {
         ready = undefined;
         throw error;
       });
       const token = randomUUID();
-      // All parameters are text, for clients that take the types that they are told.
-      await execute(
-        `INSERT INTO ${within(schema, 'outbox')} (namespace, token, entries) VALUES ($1::text, $2::text, $3::text::json)`,
-        [namespace, token, encodeBatch(namespace, entries)],
-      );
+      await writeOutbox(execute, schema, home ?? {}, { namespace, token, entries: encodeBatch(namespace, entries) });
       sequencer.expect(token);
     },
 

@@ -4,11 +4,11 @@ import { makePosition } from '../../../adapters/position.js';
 
 const KINDS: readonly unknown[] = ['notification', 'resync', 'revoke'] satisfies readonly LogEntry['kind'][];
 
-/** Two arguments of the script for each entry. */
+/** Two arguments of the script for each entry. A key is sent as JSON, which escapes lone surrogates: in UTF-8 all are one. */
 export function encode(entries: readonly LogEntry[]): string[] {
   return entries.flatMap((entry) => {
     const key = entry.kind === 'notification' ? entry.dedupeKey : undefined;
-    return [key === undefined ? '' : `=${key}`, JSON.stringify(entry)];
+    return [key === undefined ? '' : `=${JSON.stringify(key)}`, JSON.stringify(entry)];
   });
 }
 

@@ -23,6 +23,7 @@ describe.each([
   ['docs/server-rendering.md', 4],
   ['docs/deploying.md', 1],
   ['docs/postgres.md', 4],
+  ['docs/background-jobs.md', 2],
 ] as const)('%s', (page, least) => {
   const text = readFileSync(root + page, 'utf8');
   // `UPDATE_SAMPLES=1` copies the regions into the pages.

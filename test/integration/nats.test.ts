@@ -1,5 +1,6 @@
 /** The NATS log and a server that is killed, stopped, wiped, cut off and tampered with. Each test has a server of its own. */
 import { readFileSync } from 'node:fs';
+import { connect } from 'nats';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { Log, LogEntry } from '../../adapters/contract.js';
 import { epochOf, type Position } from '../../adapters/position.js';
@@ -191,6 +192,25 @@ withNats('the NATS log and its server', () => {
       expect(epochOf(position as Position)).toBe(epochOf(first.tail.start.top));
       expect(idsOf(await read(log))).toEqual(['1', '3', '4']);
       expect(lines.map(({ message }) => message)).toEqual(['a message was taken out of the NATS stream']);
+    });
+
+    test('puts what is none among the records of the nodes: it is taken away, and they go on', async () => {
+      const server = await nats();
+      const [a, b] = [open(server.url).log, open(server.url).log];
+      await a.share?.('a', 60_000);
+      const operator = await connect({ servers: server.url.replace('nats://', '') });
+      onTestFinished(() => operator.close());
+      const subjects = ['one', 'two', 'three'].map((node) => `notify-listen.test.state.share.${node}`);
+      for (const [index, body] of ['not json', 'null', '{"record":1}'].entries())
+        await operator.jetstream().publish(subjects[index] as string, body);
+      expect(await b.share?.('b', 60_000)).toEqual(['a']);
+      const { streams } = await operator.jetstreamManager();
+      await vi.waitFor(async () => {
+        const { state } = await streams.info('notify-listen-state-test', {
+          subjects_filter: 'notify-listen.test.state.share.*',
+        });
+        expect(Object.keys(state.subjects ?? {})).toHaveLength(2);
+      });
     });
 
     test('deletes both streams: a new epoch', async () => {

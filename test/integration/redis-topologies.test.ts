@@ -1,5 +1,7 @@
 /** The Redis log over TLS, in a cluster, and where sentinels say which server is the master. */
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { epochOf } from '../../adapters/position.js';
@@ -114,5 +116,30 @@ describe.skipIf(reason).concurrent(`a redis log${reason && ` (${reason})`}`, () 
     expect(String(await replica.command('INFO', 'replication'))).toMatch('role:master');
     const unknown = open({ url: url.replace('/main', '/other') });
     await expect(append(unknown.log, 'x')).rejects.toThrow(/Redis cannot be reached/);
+  });
+
+  test('with a sentinel that hangs: the next one is asked, and another one first the next time', async ({
+    onTestFinished,
+  }) => {
+    const { redis, open } = stage(onTestFinished);
+    const master = await redis();
+    const [hung, sentinel] = [await redis({ sentinelOf: master.port }), await redis({ sentinelOf: master.port })];
+    hung.freeze();
+    await append(open({ url: `redis+sentinel://127.0.0.1:${hung.port},127.0.0.1:${sentinel.port}/main` }).log, 'x');
+    hung.thaw();
+
+    const asked: string[] = [];
+    const mute = async (name: string): Promise<string> => {
+      const server = createServer((socket) => {
+        asked.push(name);
+        socket.on('error', () => {}).resume();
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      onTestFinished(() => void server.close());
+      return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+    };
+    const { log } = open({ url: `redis+sentinel://${await mute('first')},${await mute('second')}/main` });
+    for (let n = 0; n < 2; n++) await expect(append(log, 'x')).rejects.toThrow(/sentinels are unreachable/);
+    expect(asked).toEqual(['first', 'second', 'second', 'first']);
   });
 });

@@ -1,8 +1,11 @@
 /** The NATS log without a server: its URL, its places, its messages, and how it is made. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { comparePositions, isPosition, type Position } from '../../../adapters/position.js';
 import { segmentsOf } from '../../../server/log/nats/append.js';
 import { placeOfDelivery } from '../../../server/log/nats/bulk.js';
+import { createHints } from '../../../server/log/nats/hints.js';
+import type { Session } from '../../../server/log/nats/link.js';
+import { namesOf } from '../../../server/log/nats/names.js';
 import { endOf, MOST_IN_A_MESSAGE, nextAfter, placeOf } from '../../../server/log/nats/places.js';
 import { readNatsUrl } from '../../../server/log/nats/url.js';
 import { createNatsLog, mistakesInNatsUrl } from '../../../server/log/nats.js';
@@ -86,6 +89,37 @@ describe('places', () => {
     // Beyond what a number holds exactly.
     expect(endOf('e', 2 ** 53 - 1)).toBe('e:90071992547409910000');
   });
+});
+
+test('keys that differ in a lone surrogate have subjects of their own', () => {
+  const { key } = namesOf('shop');
+  expect(new Set(['\ud800', '\ud801', '\ufffd'].map(key)).size).toBe(3);
+});
+
+test('hints: a connection that ended before its wire knows is told, and ends no process', async () => {
+  const ended = new Error('closed');
+  const wire = {
+    over: false,
+    inbox: () => {
+      throw ended;
+    },
+  };
+  const session = { wire, epoch: '', checkedAt: 0, newest: 0 } as unknown as Session;
+  const refused = await new Promise((resolve) => {
+    const hints = createHints(
+      {
+        session: async () => session,
+        again: async () => {},
+        drop: () => {},
+        onReady: () => () => {},
+      },
+      'stream',
+      () => {},
+      resolve,
+    );
+    onTestFinished(hints.close);
+  });
+  expect(refused).toBe(ended);
 });
 
 describe('messages', () => {

@@ -22,8 +22,11 @@ export interface Totals {
   readonly stuck: number;
 }
 
-/** What one node tells of itself. */
+/** What one process tells of itself. */
 interface NodeRecord extends Totals {
+  readonly marks: readonly string[];
+  /** It serves no pages, and is no node. */
+  readonly publisher: boolean;
   readonly users: ReadonlyMap<string, number>;
 }
 
@@ -34,6 +37,10 @@ export interface ClusterOptions {
   /** Connections by user (keyed hash), of those who have many; called once for each record. */
   readonly users: () => ReadonlyMap<string, number>;
   readonly random: () => number;
+  /** Keyed hashes of nothing in particular, one for each secret in use: nodes that share none do not understand each other. */
+  readonly marks: readonly string[];
+  /** Another process on the log has other secrets; called once. */
+  readonly onStranger: () => void;
   /** Milliseconds between two looks. Default 2,000. */
   readonly every?: number;
 }
@@ -55,12 +62,21 @@ export interface Cluster {
 
 const ALONE: Totals = { connections: 0, authorised: 0, stuck: 0 };
 
-export function createCluster({ log, totals, users: report, random, every = EVERY }: ClusterOptions): Cluster {
+export function createCluster({
+  log,
+  totals,
+  users: report,
+  random,
+  marks,
+  onStranger,
+  every = EVERY,
+}: ClusterOptions): Cluster {
   let nodes = 1;
   let others = ALONE;
   let users = new Map<string, number>();
   let timer: NodeJS.Timeout | undefined;
   let failures = 0;
+  let stranger = false;
   let closed = false;
 
   function alone(): void {
@@ -74,6 +90,11 @@ export function createCluster({ log, totals, users: report, random, every = EVER
     for (const record of records.slice(0, MOST_NODES)) {
       const one = read(record);
       if (!one) continue;
+      if (isStranger(one.marks, marks) && !stranger) {
+        stranger = true;
+        onStranger();
+      }
+      if (one.publisher) continue;
       nodes += 1;
       others = {
         connections: others.connections + one.connections,
@@ -87,7 +108,7 @@ export function createCluster({ log, totals, users: report, random, every = EVER
   async function look(): Promise<void> {
     if (closed) return;
     try {
-      take((await log.share?.(write({ ...totals(), users: report() }), LASTS)) ?? []);
+      take((await log.share?.(write({ ...totals(), users: report(), marks, publisher: false }), LASTS)) ?? []);
       failures = 0;
     } catch {
       // The follower reports an engine that is down. What was known holds for as long as a record would.
@@ -123,15 +144,32 @@ export function createCluster({ log, totals, users: report, random, every = EVER
 }
 
 /** The record of a node: JSON, of which another version of this package takes what it knows. */
-function write({ connections, authorised, stuck, users }: NodeRecord): string {
+function write({ users, ...rest }: NodeRecord): string {
   const most = [...users].sort(([, a], [, b]) => b - a).slice(0, MOST_NAMED);
-  return JSON.stringify({ connections, authorised, stuck, users: Object.fromEntries(most) });
+  return JSON.stringify({ ...rest, users: Object.fromEntries(most) });
+}
+
+/**
+ * For a process that only notifies: shows its marks for a moment, and tells whether another process has other secrets, so
+ * that what it addresses to users and sessions reaches nobody. Never rejects.
+ */
+export async function meetsStranger(log: Log, marks: readonly string[]): Promise<boolean> {
+  const record = write({ ...ALONE, users: new Map(), marks, publisher: true });
+  const records = (await log.share?.(record, LASTS).catch(() => [])) ?? [];
+  return records.slice(0, MOST_NODES).some((other) => isStranger(read(other)?.marks ?? [], marks));
+}
+
+/** Nothing is known of a version that shows no marks. */
+function isStranger(theirs: readonly string[], ours: readonly string[]): boolean {
+  return theirs.length > 0 && !theirs.some((mark) => ours.includes(mark));
 }
 
 function read(record: string): NodeRecord | undefined {
   try {
-    const { connections, authorised, stuck, users } = JSON.parse(record) as Record<string, unknown>;
+    const { connections, authorised, stuck, users, marks, publisher } = JSON.parse(record) as Record<string, unknown>;
     return {
+      marks: Array.isArray(marks) ? marks.map(String) : [],
+      publisher: publisher === true,
       connections: count(connections),
       authorised: count(authorised),
       stuck: count(stuck),

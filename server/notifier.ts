@@ -16,7 +16,15 @@ import { mistakesIn } from './options.js';
 import { chooseProvider } from './providers.js';
 import { createPublishing } from './publishing.js';
 import { createRelay } from './relay.js';
-import { announce, consoleLogger, guarded, unbreakable } from './reporting.js';
+import {
+  announce,
+  consoleLogger,
+  faultReport,
+  guarded,
+  OTHER_SECRETS,
+  standingReport,
+  unbreakable,
+} from './reporting.js';
 import { createSecrets } from './secrets.js';
 import { createStanding } from './standing.js';
 import type { Notifier, NotifierOptions, User } from './types.js';
@@ -81,10 +89,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     logger,
     others: [...mistakesIn(options), ...(choice?.mistakes ?? [])],
   });
-  const onError = guarded(
-    options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })),
-    logger,
-  );
+  const onError = guarded(options.onError ?? faultReport(logger, () => performance.now()), logger);
   const secrets = createSecrets(settings.secrets, settings.namespace);
   const maxDuration = options.maxDuration ?? settings.maxDuration;
   const monotonic = (): number => performance.now();
@@ -113,6 +118,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
     onError,
     logger,
   });
+  const tellStanding = standingReport(logger);
   const follower = createFollower({
     log,
     retention: settings.retention,
@@ -134,6 +140,7 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       audience.sweep();
       void standing?.sweep();
       sse.beat(position);
+      tellStanding(position !== undefined);
     },
   });
   // With a hosted provider too: pages read the log here, and listen here where they cannot reach it.
@@ -170,6 +177,8 @@ export function createNotifier<Request = any, U extends User = any>(options: Not
       stuck: relay?.metrics().stuck ?? 0,
     }),
     users: () => gate.report(),
+    marks: secrets.marks(),
+    onStranger: () => logger({ level: 'warn', message: OTHER_SECRETS }),
   });
   const gate = createGate(limits, monotonic, cluster);
   const access = createAccess<Request, U>({

@@ -1,9 +1,10 @@
 /** For a process that changes objects and serves no pages: a worker, a script, a scheduled job. */
 import type { Log } from '../adapters/contract.js';
+import { meetsStranger } from './cluster.js';
 import { readConfig } from './config.js';
 import { createLog, isShared } from './logs.js';
 import { createPublishing } from './publishing.js';
-import { consoleLogger, guarded, unbreakable } from './reporting.js';
+import { consoleLogger, faultReport, guarded, OTHER_SECRETS, unbreakable } from './reporting.js';
 import { createSecrets } from './secrets.js';
 import type { Publisher, PublisherOptions } from './types.js';
 
@@ -29,14 +30,13 @@ export function createPublisher(options: PublisherOptions = {}): Publisher {
             'NOTIFY_LISTEN_LOG must name a log that the web servers share: redis://…, postgres://… or nats://…; nobody would hear this process otherwise',
           ],
   });
-  const onError = guarded(
-    options.onError ?? ((error) => logger({ level: 'error', message: 'notify-listen met a fault', error })),
-    logger,
-  );
+  const onError = guarded(options.onError ?? faultReport(logger, () => performance.now()), logger);
   const log: Log = options.log ?? createLog(settings, logger);
+  const secrets = createSecrets(settings.secrets, settings.namespace);
+  void meetsStranger(log, secrets.marks()).then((met) => met && logger({ level: 'warn', message: OTHER_SECRETS }));
   const publishing = createPublishing({
     log,
-    secrets: createSecrets(settings.secrets, settings.namespace),
+    secrets,
     timeout: notifyTimeout,
     life: settings.retention,
     onError,

@@ -10,6 +10,8 @@ const HASH_CHARACTERS = 16;
 export interface Secrets {
   /** The keyed hash of a user or a login session, one for each secret; the first is the one told to its owner. */
   hashes(kind: 'user' | 'session', id: string): readonly [string, ...string[]];
+  /** A hash for each secret, by which processes know whether they share one. */
+  marks(): readonly string[];
   sign(text: string): string;
   verify(text: string, signature: string): boolean;
 }
@@ -26,6 +28,7 @@ export function createSecrets(secrets: readonly string[], namespace: string): Se
       );
       return [first as string, ...others];
     },
+    marks: () => secrets.map((secret) => mac(secret, 'mark', '').toString('base64url').slice(0, HASH_CHARACTERS)),
     sign: (text) => mac(secrets[0] as string, 'grant', text).toString('base64url'),
     verify(text, signature) {
       const given = Buffer.from(signature, 'base64url');

@@ -102,6 +102,7 @@ export interface TestServer {
 /** Users and sessions by names that can be read in a test; nothing here is a secret. */
 const SECRETS: Parameters<typeof notificationEntry>[3] = {
   hashes: (kind, id) => [`${kind}-${encodeURIComponent(id)}`],
+  marks: () => [],
   sign: (text) => text,
   verify: () => true,
 };

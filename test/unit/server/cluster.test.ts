@@ -1,12 +1,13 @@
 /** What nodes on one shared log know of each other, and the limits and waits that follow from it. */
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { type Cluster, createCluster } from '../../../server/cluster.js';
+import { type Cluster, createCluster, meetsStranger } from '../../../server/cluster.js';
 import { createGate, DEFAULT_LIMITS, type Gate } from '../../../server/limits.js';
 import { createMemoryLog } from '../../../server/log/memory.js';
 import { createSharedEngine, type SharedEngine } from '../../kit/shared-engine.js';
 
 const running = new Set<Cluster>();
+const known = { marks: ['mark'], onStranger: () => {} };
 
 function node(
   engine: SharedEngine,
@@ -20,6 +21,7 @@ function node(
     totals: () => totals,
     users: () => users,
     random: () => 0,
+    ...known,
     every: 4,
   });
   running.add(cluster);
@@ -68,6 +70,7 @@ describe('the totals of a cluster', () => {
       totals: () => ({ connections: 1, authorised: 0, stuck: 0 }),
       users: () => new Map(),
       random: () => 0,
+      ...known,
       every: 2,
     });
     running.add(a);
@@ -93,12 +96,35 @@ describe('the totals of a cluster', () => {
     expect([a.nodes(), a.ofUser('ann')]).toEqual([2, 0]);
   });
 
+  test('processes without a common secret are told of, once; a publisher is no node', async () => {
+    const engine = createSharedEngine();
+    const strangers: string[] = [];
+    const meet = (name: string, marks: string[]): void => {
+      const totals = { connections: 1, authorised: 0, stuck: 0 };
+      const onStranger = (): unknown => strangers.push(name);
+      const own = { totals: () => totals, users: () => new Map(), random: () => 0, every: 2, marks, onStranger };
+      running.add(createCluster({ log: engine.node(), ...own }));
+    };
+    meet('first', ['old', 'new']);
+    meet('second', ['new']);
+    const counted = node(engine, 1);
+    await vi.waitFor(() => expect(counted.nodes()).toBe(3));
+    await vi.waitFor(() => expect(strangers.sort()).toEqual(['first', 'second']));
+    expect(await meetsStranger(engine.node(), ['new', 'mark'])).toBe(false);
+    expect(await meetsStranger(engine.node(), ['mark'])).toBe(true);
+    const looks = engine.counts.shares;
+    await vi.waitFor(() => expect(engine.counts.shares).toBeGreaterThan(looks + 9));
+    expect([counted.nodes(), strangers.length]).toEqual([3, 2]);
+    expect(await meetsStranger(createMemoryLog(), ['mark'])).toBe(false);
+  });
+
   test('a log of one process is a cluster of one', () => {
     const cluster = createCluster({
       log: createMemoryLog(),
       totals: () => ({ connections: 9, authorised: 0, stuck: 0 }),
       users: () => new Map(),
       random: Math.random,
+      ...known,
     });
     expect([cluster.nodes(), cluster.everywhere(5, 'connections')]).toEqual([1, 5]);
   });

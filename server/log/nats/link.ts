@@ -10,6 +10,8 @@ export interface Session {
   checkedAt: number;
   /** The greatest number of a message that is known to be stored, so that it can be asked for before the stream is. */
   newest: number;
+  /** Entries in a message, as the last slice had them: how many messages the next one needs. */
+  perMessage: number;
 }
 
 export interface LinkOptions {
@@ -36,7 +38,7 @@ export function createLink({ open, prepare }: LinkOptions): Link {
   async function begin(abort: AbortController, tell: (wire: Wire) => void): Promise<Session> {
     const wire = await open(abort.signal);
     tell(wire);
-    const session: Session = { wire, epoch: '', checkedAt: 0, newest: 0 };
+    const session: Session = { wire, epoch: '', checkedAt: 0, newest: 0, perMessage: 1 };
     try {
       await again(session);
     } catch (error) {

@@ -49,8 +49,10 @@ export async function read(options: ReadOptions, after: Position | undefined, li
   const { wire } = session;
   const next = after === undefined ? 0 : nextAfter(after);
 
-  async function fetch(from: number, to: number): Promise<Found> {
-    const count = Math.max(0, Math.min(to - from + 1, limit));
+  /** As many as a slice may need, not more than it can hold: twice as many each `time` that they were too few. */
+  async function fetch(from: number, to: number, time = 0): Promise<Found> {
+    const needed = Math.ceil(limit / session.perMessage) * 2 ** time + 1; // the first may have been read in part
+    const count = Math.max(0, Math.min(to - from + 1, limit, needed));
     const came =
       count >= BULK
         ? await bulk(wire, names.log, from, count)
@@ -63,8 +65,9 @@ export async function read(options: ReadOptions, after: Position | undefined, li
     const entries: Logged[] = [];
     let found = ahead;
     let hole: number | undefined;
+    let [times, messages, held] = [0, 0, 0];
     for (let seq = from; seq <= last; seq++) {
-      if (seq > found.upTo) found = await fetch(seq, last);
+      if (seq > found.upTo) found = await fetch(seq, last, times++);
       // What a consumer did not bring may be there all the same.
       const message = found.messages.get(seq) ?? (await getMessage(wire, names.log, seq));
       if (!message) {
@@ -72,7 +75,11 @@ export async function read(options: ReadOptions, after: Position | undefined, li
         if (seq > whole) return { entries, more: false, hole, lost: seq };
         continue;
       }
-      for (const logged of entriesOf(epoch, message, strange)) {
+      const all = entriesOf(epoch, message, strange);
+      messages += 1;
+      held += all.length;
+      session.perMessage = Math.max(1, held / messages);
+      for (const logged of all) {
         if (after !== undefined && (comparePositions(logged.position, after) ?? 1) <= 0) continue;
         if (entries.length === limit) return { entries, more: true, hole };
         entries.push(logged);

@@ -7,6 +7,7 @@ import { createHints } from '../../../server/log/nats/hints.js';
 import type { Session } from '../../../server/log/nats/link.js';
 import { namesOf } from '../../../server/log/nats/names.js';
 import { endOf, MOST_IN_A_MESSAGE, nextAfter, placeOf } from '../../../server/log/nats/places.js';
+import { read } from '../../../server/log/nats/read.js';
 import { readNatsUrl } from '../../../server/log/nats/url.js';
 import { createNatsLog, mistakesInNatsUrl } from '../../../server/log/nats.js';
 import { note } from '../../kit/entries.js';
@@ -104,7 +105,7 @@ test('hints: a connection that ended before its wire knows is told, and ends no 
       throw ended;
     },
   };
-  const session = { wire, epoch: '', checkedAt: 0, newest: 0 } as unknown as Session;
+  const session = { wire, epoch: '', checkedAt: 0, newest: 0, perMessage: 1 } as unknown as Session;
   const refused = await new Promise((resolve) => {
     const hints = createHints(
       {
@@ -120,6 +121,41 @@ test('hints: a connection that ended before its wire knows is told, and ends no 
     onTestFinished(hints.close);
   });
   expect(refused).toBe(ended);
+});
+
+test('a log of joined appends is read in slices that fetch little more than they give, whatever the sizes', async () => {
+  const sizes = [...Array<number>(60).fill(10), ...Array<number>(60).fill(1), ...Array<number>(30).fill(30)];
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  let fetched = 0;
+  const wire = {
+    info: { max_payload: 1e6 },
+    async request(_subject: string, body: string) {
+      const { seq } = JSON.parse(body) as { seq: number };
+      fetched += 1;
+      const entries = Array.from({ length: sizes[seq - 1] ?? 0 }, (_, id) => note(`${seq}.${id}`));
+      const data = Buffer.from(JSON.stringify(entries)).toString('base64');
+      return { data: Buffer.from(JSON.stringify({ message: { seq, subject: 's', data, time: '2026-01-01' } })) };
+    },
+  };
+  const session = { wire, epoch: 'e', checkedAt: 0, newest: sizes.length, perMessage: 1 } as unknown as Session;
+  const options = {
+    session,
+    names: namesOf('shop'),
+    standing: async () => ({ epoch: 'e', first: 1, last: sizes.length, whole: 0 }),
+    missing: () => Promise.reject(new Error('none is missing')),
+    strange: () => expect.fail('none is strange'),
+  };
+  const positions: Position[] = [];
+  for (let more = true; more; ) {
+    const slice = await read(options, positions.at(-1) ?? endOf('e', 0), 50);
+    positions.push(...slice.entries.map(({ position }) => position));
+    more = slice.more;
+  }
+  expect(positions).toEqual(
+    sizes.flatMap((size, n) => Array.from({ length: size }, (_, id) => placeOf('e', n + 1, id, size))),
+  );
+  expect(total).toBe(1_560);
+  expect(fetched).toBeLessThan(2.5 * sizes.length);
 });
 
 describe('messages', () => {

@@ -6,7 +6,7 @@ import { buildPackage, root } from './kit/build.js';
 import { graphOf, readGraph } from './kit/graph.js';
 import * as rules from './kit/house-rules.js';
 
-const house = readGraph(root, ['adapters', 'server', 'widget', 'demo', 'test']);
+const house = readGraph(root, ['adapters', 'server', 'widget', 'demo', 'bench', 'test']);
 
 interface Manifest {
   readonly bin: Readonly<Record<string, string>>;

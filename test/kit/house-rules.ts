@@ -8,7 +8,7 @@ const LONG = 300;
 
 const isGround = (file: string): boolean => /^adapters\/[^/]+\.ts$/.test(file);
 const isLibrary = (file: string): boolean => /^(adapters|server|widget)\//.test(file);
-const isFile = (to: string): boolean => /^(adapters|server|widget|demo|test)\//.test(to);
+const isFile = (to: string): boolean => /^(adapters|server|widget|demo|bench|test)\//.test(to);
 const isBuiltin = (to: string): boolean => to.startsWith('node:');
 const isPackage = (to: string): boolean => !isFile(to) && !isBuiltin(to);
 

@@ -477,7 +477,8 @@ export function generate(seed: number): History {
   const notes = notesOf(
     random,
     setup,
-    faults.map(({ at }) => at),
+    // What comes later is to have the last word.
+    faults.flatMap(({ at }) => (at <= UNTIL ? [at] : [])),
     kind === 'calm',
   );
   return { seed, kind, setup, actions: [...faults, ...notes].sort((a, b) => a.at - b.at) };

@@ -225,8 +225,10 @@ export function createWay(node: Owner, link: EngineLink, plan: WayPlan, options:
     read: (after, limit) =>
       ask('read', () => {
         service.look(false);
-        if (after !== undefined) service.reached(node, after);
         return store.after(after, Math.min(limit, plan.slice));
+      }).then((slice) => {
+        service.reached(node, slice.more ? (slice.entries.at(-1)?.position ?? after) : slice.top);
+        return slice;
       }),
     renew: (epoch) =>
       ask('renew', () => {

@@ -114,9 +114,9 @@ describe.skipIf(reason)(`environments on one redis server${reason && ` (${reason
 
   test('keys of somebody else under the same names: refused, and left as they are', async () => {
     const server = await redis();
-    await server.command('SET', '{notify-listen:}:meta', 'mine');
+    await server.command('SET', '{notify-listen:default}:meta', 'mine');
     await expect(append(open({ url: server.url }).log, 'x')).rejects.toThrow(/WRONGTYPE/);
-    expect(await server.command('GET', '{notify-listen:}:meta')).toBe('mine');
+    expect(await server.command('GET', '{notify-listen:default}:meta')).toBe('mine');
     const other = { url: server.url, namespace: 'other' };
     await server.command('HSET', '{notify-listen:other}:meta', 'format', '2');
     await expect(append(open(other).log, 'x')).rejects.toThrow(/another version/);

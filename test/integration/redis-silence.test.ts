@@ -53,7 +53,7 @@ describe.skipIf(reason).concurrent(`silence of a redis server${reason && ` (${re
     const server = await redis();
     const both = await two({ url: server.url });
     const listening = async (): Promise<void> => {
-      const channels = '{notify-listen:}:0:hints';
+      const channels = '{notify-listen:default}:0:hints';
       await vi.waitFor(async () => expect(await server.command('PUBSUB', 'NUMSUB', channels)).toEqual([channels, 2]));
     };
     const delays = async (): Promise<number[]> => {

@@ -135,7 +135,7 @@ describe.skipIf(reason)(`a redis server${reason && ` (${reason})`}`, () => {
     const server = await redis();
     const both = await two({ url: server.url });
     const before = await append(both.a, 'before');
-    await server.command('DEL', '{notify-listen:}:entries');
+    await server.command('DEL', '{notify-listen:default}:entries');
     expect(await startedAnew(both, before)).toEqual(['after', 'after']);
     expect(reasons(both.nodes)).toEqual(['its keys were not whole: one was evicted or deleted']);
   });
@@ -156,7 +156,7 @@ describe.skipIf(reason)(`a redis server${reason && ` (${reason})`}`, () => {
     });
     const before = await append(both.a, 'before');
     const junk = 'x'.repeat(2_000);
-    const keys = ['meta', 'entries'].map((name) => `{notify-listen:}:${name}`);
+    const keys = ['meta', 'entries'].map((name) => `{notify-listen:default}:${name}`);
     for (let n = 0; both.readers[0].resets.length === 0; n += 1) {
       // Young ones are left; older than these are only those of the log, at the latest when nobody reads it for a moment.
       await Promise.all(Array.from({ length: 100 }, (_, i) => server.command('SET', `junk ${n % 50} ${i}`, junk)));
@@ -177,7 +177,7 @@ describe.skipIf(reason)(`a redis server${reason && ` (${reason})`}`, () => {
     await server.command('CONFIG', 'SET', 'maxmemory', '100kb');
     await expect(append(both.a, 'too much')).rejects.toThrow(/OOM/);
     for (const reader of both.readers) expect(await reader.tail.prove(6_000)).toBe(before);
-    await vi.waitFor(async () => expect(await server.command('EXISTS', '{notify-listen:}:entries')).toBe(0));
+    await vi.waitFor(async () => expect(await server.command('EXISTS', '{notify-listen:default}:entries')).toBe(0));
     await expect(append(both.a, 'too much')).rejects.toThrow(/OOM/);
     await expect(append(worker, 'too much, though it has something to drop'), 'worker').rejects.toThrow(/OOM/);
     await server.command('CONFIG', 'SET', 'maxmemory', '0');

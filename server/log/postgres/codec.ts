@@ -14,7 +14,11 @@ export function toAscii(value: unknown): string {
 /** An application's key may be of any length and any characters; an index holds its hash, one for each namespace. */
 function keyOf(namespace: string, entry: LogEntry): string | null {
   const key = entry.kind === 'notification' ? entry.dedupeKey : undefined;
-  return key === undefined ? null : createHash('sha256').update(`${namespace}\n${key}`).digest('base64url');
+  if (key === undefined) return null;
+  // As JSON: no two pairs give one text, and half a surrogate pair is escaped, which UTF-8 would replace.
+  return createHash('sha256')
+    .update(JSON.stringify([namespace, key]))
+    .digest('base64url');
 }
 
 /**
@@ -29,6 +33,16 @@ export function encodeBatch(namespace: string, entries: readonly LogEntry[]): st
 export function decodeEntries(epoch: string, text: string | null): Logged[] {
   const rows = text === null ? [] : (JSON.parse(text) as [offset: string, entry: LogEntry][]);
   return rows.map(([offset, entry]) => ({ position: makePosition(epoch, offset), entry }));
+}
+
+/** What a node shared, in a list; an empty one for what no node has written, which shall not hide the others. */
+export function decodeRecord(text: unknown): string[] {
+  try {
+    const record: unknown = JSON.parse(text as string);
+    return typeof record === 'string' ? [record] : [];
+  } catch {
+    return [];
+  }
 }
 
 /** The name under which nodes of a namespace are woken: of any length in, of at most 63 bytes out. */

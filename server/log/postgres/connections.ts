@@ -3,6 +3,8 @@
  * statement leaves anything behind in its session, so a pooler in transaction mode may stand between.
  */
 import { Socket } from 'node:net';
+import { inTime } from '../../in-time.js';
+import { CALL_PATIENCE } from '../shared/driver.js';
 import { migrationDone, migrationLock, migrationSql, WRONG_MODE } from './migration.js';
 
 /** One for what waits for its turn to write, one for the rest. A third is the listener's. */
@@ -61,6 +63,8 @@ export interface Connections {
   query(text: string, values: readonly unknown[]): Promise<readonly Row[]>;
   /** A connection beside the pool, not opened yet. */
   single(): Promise<PgClient>;
+  /** For calls that the log does not make, so that nothing waits for ever: those that hang drop the connections. */
+  own<T>(work: Promise<T>, what: string): Promise<T>;
   /** Destroys all sockets. The next call opens new ones. */
   drop(): void;
   close(): Promise<void>;
@@ -82,6 +86,9 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
   /** The role's or the database's default is another isolation: each statement then says what it needs. */
   let explicit = false;
   let closed = false;
+  /** How many clients of the pool are in use, and how many uses have ended. */
+  let inUse = 0;
+  let ended = 0;
 
   const settings: ClientSettings = {
     connectionString: url,
@@ -112,7 +119,8 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
       pool = undefined;
       throw error;
     });
-    const client = await (await pool).connect();
+    const client = await take(pool);
+    inUse++;
     let sound = false;
     try {
       const result = await work(client);
@@ -123,8 +131,31 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
       sound = typeof codeOf(error) === 'string' && codeOf(error) !== READ_ONLY;
       throw error;
     } finally {
+      inUse--;
+      ended++;
       client.release(!sound);
     }
+  }
+
+  /**
+   * A client of the pool. When none becomes free in time, and all are still at the statements that they were at before, then
+   * these hang. The pool's refusal comes before a call is given up for late, so the call cannot tell.
+   */
+  async function take(from: Promise<PgPool>): Promise<PooledClient> {
+    const before = ended;
+    try {
+      return await (await from).connect();
+    } catch (error) {
+      if (pool === from && inUse === POOLED && ended === before) drop();
+      throw error;
+    }
+  }
+
+  function drop(): void {
+    const last = pool;
+    pool = undefined;
+    for (const socket of [...sockets]) socket.destroy();
+    void last?.then((it) => it.end()).catch(() => {});
   }
 
   const run = (text: string, values: readonly unknown[]): Promise<readonly Row[]> =>
@@ -192,12 +223,19 @@ export function createConnections({ load, url, schema, migrate }: ConnectionsOpt
       const { Client } = await load();
       return new Client(settings);
     },
-    drop() {
-      const last = pool;
-      pool = undefined;
-      for (const socket of [...sockets]) socket.destroy();
-      void last?.then((it) => it.end()).catch(() => {});
+    async own(work, what) {
+      let settled = false;
+      const made = work.finally(() => {
+        settled = true;
+      });
+      try {
+        return await inTime(made, CALL_PATIENCE, what);
+      } catch (error) {
+        if (!settled) drop();
+        throw error;
+      }
     },
+    drop,
     async close() {
       closed = true;
       // Whatever does not end in time is destroyed: it would keep the process alive.

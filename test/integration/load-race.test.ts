@@ -238,14 +238,14 @@ describe('a position that says nothing', () => {
   };
 
   test('of an older epoch (the server was restarted after it rendered): one refresh', async () => {
-    expect(await open(await site(), 'epoch-of-before:7', 1)).toEqual(['resync', 'notification']);
+    expect(await open(await site(), 'epoch-of-before:7', 1)).toEqual(['load', 'notification']);
   });
 
   test('below the floor (the page was kept for longer than the retention): one refresh', async () => {
     const made = await site({ historyCap: 4 });
     const position = await made.notifier.position();
     for (let n = 0; n < 20; n++) await made.notifier.notify('changed', { entity: 'Order', id: 1_000 + n });
-    expect(await open(made, position, 1)).toEqual(['resync', 'notification']);
+    expect(await open(made, position, 1)).toEqual(['load', 'notification']);
   });
 
   test('a good one: none', async () => {

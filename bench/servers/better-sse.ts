@@ -1,0 +1,28 @@
+/** better-sse behind Express: a channel for each object. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { type Channel, createChannel, createSession } from 'better-sse';
+import express from 'express';
+import { message, objectsOf, serveBench } from './serve.js';
+
+const channels = new Map<number, Channel>();
+const app = express();
+app.get('/stream', async (request, response) => {
+  const session = await createSession(request, response);
+  for (const object of objectsOf(request.url)) {
+    const channel = channels.get(object) ?? createChannel();
+    channels.set(object, channel.register(session));
+  }
+  session.push({}, 'ready');
+});
+
+serveBench({
+  listen: () =>
+    new Promise((resolve) => {
+      const server: Server = app.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
+    }),
+  publish(object, action) {
+    const { id, data } = message(object, action);
+    channels.get(object)?.broadcast(JSON.parse(data), 'notification', { eventId: id });
+  },
+});

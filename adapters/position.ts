@@ -43,10 +43,9 @@ export function epochOf(position: Position): string {
  * after `b`, and `undefined` when they are of different epochs, which makes them incomparable.
  */
 export function comparePositions(a: Position, b: Position): number | undefined {
-  const cut = a.indexOf(':');
-  if (a.slice(0, cut) !== b.slice(0, b.indexOf(':'))) return undefined;
+  if (!b.startsWith(a.slice(0, a.indexOf(':') + 1))) return undefined;
   // Without leading zeros the longer number is the greater one, and equal lengths compare as text.
-  return a.length - b.length || (a < b ? -1 : a > b ? 1 : 0);
+  return a.length - b.length || (a < b ? -1 : Number(a > b));
 }
 
 /** Whether `a` is after `b` in the same epoch. Positions of different epochs are not after each other. */

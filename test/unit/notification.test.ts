@@ -159,6 +159,18 @@ describe('checkChangedDate', () => {
       RUNS,
     );
   });
+
+  test('every day of a year that exists is taken as it is, and no other', () => {
+    const pad = (n: number): string => String(n).padStart(2, '0');
+    for (const year of [2023, 2024])
+      for (let month = 0; month <= 13; month++)
+        for (let day = 0; day <= 32; day++) {
+          const date = `${year}-${pad(month)}-${pad(day)}T23:59:59.123456Z`;
+          const exists = new Date(Date.UTC(year, month - 1, day)).toISOString().startsWith(date.slice(0, 10));
+          if (exists) expect(checkChangedDate(date)).toBe(date);
+          else expect(() => checkChangedDate(date), date).toThrow(TypeError);
+        }
+  });
 });
 
 describe('compareChangedDates', () => {

@@ -2,7 +2,7 @@
 import type { Log, LogEntry, RevokeEntry } from '../adapters/contract.js';
 import { CAUSE_HEADER } from '../adapters/protocol.js';
 import { createTransactions, currentCause, currentSession, type Held } from './context.js';
-import { mergeHeld, notificationEntry, revokeEntry } from './entries.js';
+import { type EntryOptions, mergeHeld, notificationEntry, revokeEntry } from './entries.js';
 import { createOutbox } from './outbox.js';
 import { causeOf, type Secrets } from './secrets.js';
 import type { ChangedObject, LogLine, NotifyOptions, NotifyResult, Publisher, Recipients } from './types.js';
@@ -87,9 +87,9 @@ export function createPublishing(options: PublishingOptions): Publishing {
       const cause = given.request === undefined ? currentCause() : causeOf(headerOf(given.request, CAUSE_HEADER));
       const objects: readonly ChangedObject[] = Array.isArray(object) ? object : [object as ChangedObject];
       // Without a wait where there is nothing to ask: what a transaction does not await is held by it all the same.
-      const to = given.to === 'caller' ? await callerOf(given.request) : given.to;
-      const entries = objects.map((one) => notificationEntry(action, one, { ...given, to }, secrets, cause));
-      return send(entries, given);
+      const options = given.to === 'caller' ? { ...given, to: await callerOf(given.request) } : (given as EntryOptions);
+      const entries = objects.map((one) => notificationEntry(action, one, options, secrets, cause));
+      return await send(entries, given);
     },
     async revoke(user, object, given = {}) {
       // Not before the commit: asked again until then, `canListen` would see the right as it was, and grant it anew.

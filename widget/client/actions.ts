@@ -15,7 +15,7 @@ export interface Row extends Omit<ActionRow, 'on' | 'run' | 'otherwise'> {
 export type Registries = readonly (CallbackRegistry | undefined)[];
 
 const list = <T>(value: T | readonly T[] | undefined): readonly T[] =>
-  value === undefined ? [] : ([value].flat() as T[]);
+  value === undefined ? [] : ([] as T[]).concat(value);
 
 /**
  * Brings an action list to one form.
@@ -73,8 +73,8 @@ export function groupRows(rows: readonly Row[]): number[][] {
   const groups: number[][] = [];
   rows.forEach((row, index) => {
     const same = groups.find(([first]) => {
-      const other = rows[first as number]?.run ?? [];
-      return other.length === row.run.length && other.every((run, at) => run === row.run[at]);
+      const { run } = rows[first as number] as Row;
+      return run.length === row.run.length && run.every((each, at) => each === row.run[at]);
     });
     if (same) same.push(index);
     else groups.push([index]);

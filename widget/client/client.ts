@@ -65,7 +65,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   const core: Core = {
     world,
     options,
-    started: world.clock() - pageAge(world, !!options.world?.now),
+    started: world.clock() - pageAge(world, options.world?.now),
     visible: lifecycle.visible,
     report,
     subs,
@@ -94,7 +94,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
         access.retry,
         paused || closed || out ? 'disconnected' : fatal ? 'failed' : subs.size === 0 ? 'initial' : undefined,
         out ?? fatal,
-        [...subs.values()].some((sub) => !sub.refused && sub.listeners.size > 0 && !isCovered(sub)),
+        () => [...subs.values()].some((sub) => !sub.refused && sub.listeners.size && !isCovered(sub)),
         core.config?.provider,
       ),
     report,
@@ -291,7 +291,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
         () => sub.refused ?? fatal ?? out,
         () => {
           sub.listeners.delete(listener);
-          if (sub.listeners.size > 0 || closed) return;
+          if (sub.listeners.size || closed) return;
           sub.linger = world.setTimeout(() => {
             subs.delete(channel);
             changed();
@@ -305,14 +305,17 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
       world.clearTimeout(sub.linger);
       subs.set(channel, sub);
       sub.listeners.add(listener);
-      // Asking again is what a remount is for.
-      sub.refused = undefined;
+      // Asking again is what a remount is for. One more on a channel that is asked for anyway changes nothing: of 1,000
+      // listeners on 200 objects, 800.
+      if (sub.refused || sub.listeners.size === 1) {
+        sub.refused = undefined;
+        changed();
+      }
       sub.anew = true;
       if (fatal) restart();
       // What was addressed to this page says nothing of the rest of the past.
       listener.race([hintsFor(core, checked.entity, checked.id), Number.NEGATIVE_INFINITY, given.position]);
       if (isCovered(sub)) listener.settle(sub);
-      changed();
       return listener.face;
     },
     status: status.get,

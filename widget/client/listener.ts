@@ -8,7 +8,7 @@ import { DEV } from './dev.js';
 import { createWatchers, guard } from './guard.js';
 import { judgeLoad, type Knowledge, type LoadStart } from './load-race.js';
 import { readDate } from './object.js';
-import { createScheduler } from './refresh.js';
+import { createScheduler, type Scheduler } from './refresh.js';
 import type { Subscription } from './subscriptions.js';
 import type { Actions, Listening, ListenOptions, RefreshReason, Trace } from './types.js';
 
@@ -48,11 +48,9 @@ export function createListener(
   const { world, report } = core;
   let options = given;
   let closed = false;
-  let resolveReady: () => void;
-  let rejectReady: (error: ListenError) => void;
+  let settleReady: (error?: ListenError) => void;
   const ready = new Promise<void>((resolve, reject) => {
-    resolveReady = resolve;
-    rejectReady = reject;
+    settleReady = (error) => (error ? reject(error) : resolve());
   });
   // Whoever does not wait for it must not see an unhandled rejection.
   ready.catch(() => {});
@@ -62,21 +60,27 @@ export function createListener(
   const trace = (fate: Trace['fate'], reason: RefreshReason, notification?: WireNotification): void => {
     guard(report, () => core.options.onTrace?.({ object, reason, fate, ...(notification && { notification }) }));
   };
-  const scheduler = createScheduler(
-    {
-      world,
-      object,
-      visible: core.visible,
-      turn: () => core.turn ?? world.random(),
-      registries,
-      trace,
-      failed(error, refresh) {
-        const { onError } = options;
-        if (!onError || !guard(report, () => onError(error, refresh))) report(error);
+  let rows = normaliseActions(actions, registries());
+  let made: Scheduler | undefined;
+  /** Made when there may be something to run. Most listeners of a page never get there: a third of their memory. */
+  const scheduler = (): Scheduler => {
+    made ??= createScheduler(
+      {
+        world,
+        object,
+        visible: core.visible,
+        turn: () => core.turn ?? world.random(),
+        registries,
+        trace,
+        failed(error, refresh) {
+          const { onError } = options;
+          if (!onError || !guard(report, () => onError(error, refresh))) report(error);
+        },
       },
-    },
-    normaliseActions(actions, registries()),
-  );
+      rows,
+    );
+    return made;
+  };
 
   /** Whether the page holds data that is not older. Only strictly growing dates of one kind, and only this object's own. */
   function holds({ changedDate: theirs, unordered, id }: WireNotification): boolean {
@@ -90,7 +94,7 @@ export function createListener(
     return held;
   }
 
-  const isMe = (hash: string): boolean => hash === core.me?.user || hash === core.me?.session;
+  const isMe = (hash: string): boolean => [core.me?.user, core.me?.session].includes(hash);
 
   const listener: Listener = {
     pending: true,
@@ -102,50 +106,54 @@ export function createListener(
         return closed ? undefined : refusal();
       },
       onChange,
-      setActions: (next) => scheduler.setRows(normaliseActions(next, registries())),
+      setActions(next) {
+        rows = normaliseActions(next, registries());
+        made?.setRows(rows);
+      },
       setOptions(next) {
         options = next;
       },
       close() {
         if (closed) return;
         closed = true;
-        scheduler.stop();
+        made?.stop();
         tellNobody();
-        rejectReady(new ListenError('closed', DEV ? 'closed before it was ready' : ''));
+        settleReady(new ListenError('closed', DEV ? 'closed before it was ready' : ''));
         left();
       },
     },
     receive(notification) {
       const { action, cause, except, spread = 0 } = notification;
-      const wait = Math.max(0, Math.min(spread, MAX_SPREAD));
       const told = (fate: Trace['fate']) => trace(fate, 'notification', notification);
       if (closed) return;
-      if (except?.some(isMe) || !scheduler.concerns(action)) return told('filtered');
+      if (except?.some(isMe) || !scheduler().concerns(action)) return told('filtered');
       if (holds(notification)) return told('held');
       const own = core.requests.get(cause as string);
-      if (!own || !options.ignoreOwn) return scheduler.notify(notification, own ? 0 : wait);
+      if (!own || !options.ignoreOwn)
+        return scheduler().notify(notification, own ? 0 : Math.max(0, Math.min(spread, MAX_SPREAD)));
       void own().then((succeeded) => {
         if (closed) return;
         if (succeeded) told('own');
-        else scheduler.notify(notification, 0);
+        else scheduler().notify(notification, 0);
       });
     },
-    resync: scheduler.resync,
+    resync: (spread) => scheduler().resync(spread),
     settle({ latest, known, since }) {
       listener.pending = false;
       listener.race([[...latest.values()], known, since]);
-      resolveReady();
+      settleReady();
       tell();
     },
     race(knowledge) {
-      scheduler.race((on, start = listener.start) => judgeLoad(knowledge, start, on, holds));
+      const judge = (on: readonly string[], start = listener.start) => judgeLoad(knowledge, start, on, holds);
+      if (made || rows.some((row) => judge(row.on)[0])) scheduler().race(judge);
     },
     reject(error) {
       if (error.code === 'refused') trace('refused', 'load');
-      rejectReady(error);
+      settleReady(error);
       tell();
     },
-    shown: scheduler.shown,
+    shown: () => made?.shown(),
     tell,
   };
   return listener;
@@ -153,7 +161,7 @@ export function createListener(
 
 /** When the data of a new listener began to load: `loadedAt`, else the start of the page load. */
 function startOf({ world, started }: Core, { loadedAt }: ListenOptions): number {
-  const ago = loadedAt === undefined ? Number.NaN : world.now() - Number(loadedAt);
-  // Not a time, or one of the future (another clock): in doubt, the page load.
+  const ago = world.now() - Number(loadedAt);
+  // None, not a time, or one of the future (another clock): in doubt, the page load.
   return ago >= 0 ? world.clock() - ago : started;
 }

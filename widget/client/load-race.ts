@@ -38,6 +38,7 @@ export function judgeLoad(
       newest = notification;
     }
   }
-  const doubt = position ? !since || isNews(since, position) : (known ?? Number.POSITIVE_INFINITY) > began;
+  // What is not known is not below it.
+  const doubt = position ? !since || isNews(since, position) : !((known as number) <= began);
   return [doubt || newest !== undefined, newest];
 }

@@ -148,7 +148,7 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
         break;
       }
       for (const each of functions) {
-        if (stopped) return;
+        if (stopped) break;
         await Promise.race([call(each)(refresh), limit]);
       }
       if (reason === 'notification' && functions === row.run)
@@ -156,9 +156,8 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     } catch (error) {
       ok = false;
       complain(row, error, refresh);
-    } finally {
-      world.clearTimeout(timer);
     }
+    world.clearTimeout(timer);
     place.running = false;
     if (stopped) return;
     host.trace(ok ? 'ran' : 'failed', reason, notification);
@@ -170,9 +169,8 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
       return;
     }
     place.windowEnd = began + Math.min(row.window ?? WINDOW, MAX_WAIT);
-    const { pending: trailing } = place;
     if (owed) {
-      place.pending = trailing ? merge(pending, trailing) : pending;
+      place.pending = place.pending ? merge(pending, place.pending) : pending;
       place.due = retryAt(place);
     } else if (ok) {
       place.failures = 0;
@@ -213,7 +211,7 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     const merged = reason === 'notification' ? 1 : 0;
     for (const place of among) {
       const selected = place.group.filter((at) => !spent.has(at) && pick(rows[at] as Row));
-      if (selected.length === 0) continue;
+      if (!selected.length) continue;
       const due = Math.max(world.monotonic(), place.windowEnd) + wait;
       const waits = want(place, { reason, notification, merged, rows: new Set(selected) }, due);
       fate = waits && fate !== ('queued' as Trace['fate']) ? 'merged' : 'queued';
@@ -232,14 +230,13 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     },
     race(judge) {
       for (const place of places) {
-        const stale = new Set<Row>();
-        for (const at of place.group) {
-          const row = rows[at] as Row;
-          if (row.resync !== false && !spent.has(at) && judge(row.on, place.start)[0]) stale.add(row);
-        }
-        if (stale.size === 0) continue;
-        const on = [...stale].flatMap((row) => row.on);
-        offer('load', judge(on, place.start)[1], 0, (row) => stale.has(row), [place]);
+        const stale = place.group
+          .filter((at) => !spent.has(at))
+          .map((at) => rows[at] as Row)
+          .filter((row) => row.resync !== false && judge(row.on, place.start)[0]);
+        if (!stale.length) continue;
+        const on = stale.flatMap((row) => row.on);
+        offer('load', judge(on, place.start)[1], 0, (row) => stale.includes(row), [place]);
       }
     },
     shown() {

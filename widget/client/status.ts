@@ -9,7 +9,7 @@ import type { ConnectionState, ListenStatus } from './types.js';
  * What the parts are about, as one state.
  *
  * @param ended why there is no connection and none is tried: the state, and the error if it was one
- * @param uncovered a listener's channel is not covered by the current link
+ * @param uncovered a listener's channel is not covered by the current link; asked only when it matters, for it looks at all
  * @param configured the adapter that the server is configured for
  */
 export function describe(
@@ -17,7 +17,7 @@ export function describe(
   access: Retry,
   ended: ConnectionState | undefined,
   fault: ListenError | undefined,
-  uncovered: boolean,
+  uncovered: () => boolean,
   configured: string | undefined,
 ): ListenStatus {
   const { retry } = connection;
@@ -25,13 +25,9 @@ export function describe(
   // While nothing fails, what is not covered yet is on its way; once something does, the page must not look live.
   const error = fault ?? retry.error ?? access.error;
   const at = retry.at ?? access.at;
-  if (!ended && current && !(uncovered && error)) {
+  if (!ended && current && !(error && uncovered())) {
     const { via } = current;
-    return {
-      state: 'connected',
-      via,
-      degraded: connection.degraded() || (configured !== undefined && via !== configured),
-    };
+    return { state: 'connected', via, degraded: connection.degraded() || (configured ?? via) !== via };
   }
   const state = ended ?? (connection.tried() || error ? 'reconnecting' : 'connecting');
   return {

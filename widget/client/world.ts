@@ -38,8 +38,12 @@ export function fullWorld(given: Partial<World> = {}): PageWorld {
   };
 }
 
-/** How long ago the page load began, in milliseconds: there the monotonic clock begins. */
-export function pageAge(world: World, injected: boolean): number {
+/**
+ * How long ago the page load began, in milliseconds: there the monotonic clock begins.
+ *
+ * @param injected a wall clock that is not the browser's
+ */
+export function pageAge(world: World, injected: unknown): number {
   // A machine that slept since the page load has a monotonic clock that is behind: the browser's own record is better.
   return Math.max(world.monotonic(), injected ? 0 : world.now() - performance.timeOrigin);
 }

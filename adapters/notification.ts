@@ -213,21 +213,22 @@ function utf8Length(text: string): number {
  * what takes its result: every name in it has a channel. Keys of a later version are let through.
  */
 export function parseNotification(value: unknown): WireNotification | undefined {
+  // What need not be there is something that fits.
   const {
     entity,
-    id,
+    id = 'none',
     action,
-    changedDate,
+    changedDate = 0,
     position,
     except = [],
     spread = 0,
   } = (value ?? {}) as Partial<Record<keyof WireNotification, unknown>>;
   const fits =
     isName(entity) &&
+    isName(id) &&
     isName(action, MAX_ACTION_LENGTH) &&
     isPosition(position) &&
-    (id === undefined || isName(id)) &&
-    (changedDate === undefined || typeof changedDate === 'string' || typeof changedDate === 'number') &&
+    ['string', 'number'].includes(typeof changedDate) &&
     Array.isArray(except) &&
     except.every((hash) => typeof hash === 'string') &&
     Number.isFinite(spread);

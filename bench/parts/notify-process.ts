@@ -51,7 +51,7 @@ const ways: Readonly<Record<Way, (objects: number, calls: number) => unknown>> =
   async '16 at once'(objects, calls) {
     for (let n = 0; n < calls; n += 16) {
       const some = [];
-      for (let k = 0; k < 16; k++) some.push(notifier.notify('updated', next(objects, n), { notifier: 'Ann' }));
+      for (let k = 0; k < 16; k++) some.push(notifier.notify('updated', next(objects, n + k), { notifier: 'Ann' }));
       await Promise.all(some);
     }
   },

@@ -1,0 +1,65 @@
+/** A server on the memory log whose pages missed something: how much each catch-up costs it. */
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Position } from '../../adapters/position.js';
+import { createNotifier } from '../../server/index.js';
+import { createMemoryLog } from '../../server/log/memory.js';
+import { nodeListener } from '../../server/use/node.js';
+import { serveParent } from '../kit/child.js';
+
+export interface ReplayAnswers {
+  /** Opens the server; so many entries are kept. */
+  open(historyCap: number): Promise<number>;
+  /** Notifies of so many objects in turn, from the first one on. Resolves with where the log stood before. */
+  notify(calls: number, objects: number): Promise<Position>;
+  /** Collects garbage: what was notified must not be charged to what follows. */
+  tidy(): void;
+  /** User and system time so far, in microseconds. */
+  cpu(): number;
+}
+
+const PLENTY = 1_000_000;
+/** Objects of one call of `notify`. */
+const AT_ONCE = 500;
+
+let notifier: ReturnType<typeof createNotifier> | undefined;
+
+serveParent<ReplayAnswers>({
+  async open(historyCap) {
+    notifier = createNotifier<IncomingMessage>({
+      user: (request) => request.headers['x-user'] as string | undefined,
+      canListen: { Order: { one: () => true } },
+      env: { NOTIFY_LISTEN_SECRET: 'a secret of the bench, long enough for it' },
+      limits: { connectionsPerUser: PLENTY, openingsBurst: PLENTY, openingsPerSecond: PLENTY },
+      historyCap,
+      logger: () => {},
+      onError: (error) => console.error(error),
+      log: createMemoryLog(),
+    });
+    await notifier.position();
+    const handle = nodeListener(notifier);
+    const server = createServer((request, response) => void handle(request, response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    return (server.address() as AddressInfo).port;
+  },
+  async notify(calls, objects) {
+    if (!notifier) throw new Error('open() comes first');
+    const before = await notifier.position();
+    for (let from = 0; from < calls; from += AT_ONCE) {
+      const orders = Array.from({ length: Math.min(AT_ONCE, calls - from) }, (_, index) => ({
+        entity: 'Order',
+        id: (from + index) % objects,
+        changedDate: from + index,
+      }));
+      await notifier.notify('updated', orders, { notifier: 'Ann' });
+    }
+    return before;
+  },
+  tidy() {
+    globalThis.gc?.();
+  },
+  cpu() {
+    const { user, system } = process.cpuUsage();
+    return user + system;
+  },
+});

@@ -51,6 +51,8 @@ export interface Visitor {
   readonly standard: boolean;
   /** When the stream must make room for the next one. Default: never. */
   readonly farewell?: Farewell;
+  /** Called once when what it is written to has closed, which may be later than the end of its stream. */
+  readonly gone?: () => void;
 }
 
 /** A goodbye that is known from the start. */

@@ -81,17 +81,6 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
   }
 
   function open(sink: StreamSink, { identity, arrived, leave }: Coming, standard: boolean): Stream {
-    const watched: StreamSink = {
-      ...sink,
-      watch: ({ drained, closed }) =>
-        sink.watch({
-          drained,
-          closed() {
-            leave();
-            closed();
-          },
-        }),
-    };
     const hello = {
       protocol: PROTOCOL_VERSION,
       epoch: epochOf(history.top),
@@ -102,7 +91,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     const { served, handover, within } = duration;
     // A poll ends by itself.
     const farewell = sink.collects ? {} : { farewell: { at: arrived + served - handover, within, lasts: handover } };
-    return streams.open(watched, { users: identity.users, own: identity.own, standard, ...farewell }, hello);
+    return streams.open(sink, { users: identity.users, own: identity.own, standard, gone: leave, ...farewell }, hello);
   }
 
   async function answerAtOnce(

@@ -27,36 +27,59 @@ export function frameEvent(
 
 function makeFrame(type: string, data: string, id: Position | undefined, json: string, retry?: number): Frame {
   const fields = `${retry === undefined ? '' : `retry: ${retry}\n`}${id === undefined ? '' : `id: ${id}\n`}`;
-  const text = `${fields}event: ${type}\ndata: ${data}\n\n`;
-  return { ...chunk(text, Buffer.byteLength(text)), json };
+  return new EventFrame(`${fields}event: ${type}\ndata: ${data}\n\n`, json);
 }
 
-/** One buffer holds the chunk; the bare frame is a view into it, so that a frame costs one allocation. */
-function chunk(text: string, bytes: number): Pick<Frame, 'bare' | 'chunked'> {
-  const head = `${bytes.toString(16)}\r\n`;
-  const chunked = Buffer.from(`${head}${text}\r\n`);
-  return { chunked, bare: chunked.subarray(head.length, head.length + bytes) };
+/** One event. One buffer holds the chunk; the bare frame is a view into it. */
+class EventFrame implements Frame {
+  readonly chunked: Buffer;
+  readonly json: string;
+  private readonly head: number;
+  private view: Buffer | undefined;
+
+  constructor(text: string, json: string) {
+    const head = `${Buffer.byteLength(text).toString(16)}\r\n`;
+    this.chunked = Buffer.from(`${head}${text}\r\n`);
+    this.json = json;
+    this.head = head.length;
+  }
+
+  get bare(): Buffer {
+    this.view ??= this.chunked.subarray(this.head, -2);
+    return this.view;
+  }
+}
+
+/** Several that leave in one write. Each form is made when a connection asks for it: most need only one. */
+class JoinedFrame implements Frame {
+  private inChunks: Buffer | undefined;
+  private asText: Buffer | undefined;
+  private asJson: string | undefined;
+
+  private readonly frames: readonly Frame[];
+
+  constructor(frames: readonly Frame[]) {
+    this.frames = frames;
+  }
+
+  get chunked(): Buffer {
+    this.inChunks ??= Buffer.concat(this.frames.map((frame) => frame.chunked));
+    return this.inChunks;
+  }
+
+  get bare(): Buffer {
+    this.asText ??= Buffer.concat(this.frames.map((frame) => frame.bare));
+    return this.asText;
+  }
+
+  get json(): string {
+    this.asJson ??= this.frames.map((frame) => frame.json).join(',');
+    return this.asJson;
+  }
 }
 
 /** Joins frames so that they leave in one write. */
 export function joinFrames(frames: readonly Frame[]): Frame {
   const [only] = frames;
-  if (only && frames.length === 1) return only;
-  return {
-    // Each form is made when a connection asks for it: most need only one.
-    get bare() {
-      return memo(this, 'bare', Buffer.concat(frames.map((frame) => frame.bare)));
-    },
-    get chunked() {
-      return memo(this, 'chunked', Buffer.concat(frames.map((frame) => frame.chunked)));
-    },
-    get json() {
-      return memo(this, 'json', frames.map((frame) => frame.json).join(','));
-    },
-  };
-}
-
-function memo<T>(target: object, key: string, value: T): T {
-  Object.defineProperty(target, key, { value });
-  return value;
+  return only && frames.length === 1 ? only : new JoinedFrame(frames);
 }

@@ -213,7 +213,13 @@ export function createHub(options: HubOptions): Hub {
     open(sink, visitor, hello) {
       const connection = newConnection(sink, visitor, serial);
       connections.add(connection);
-      sink.watch({ drained: () => drained(connection), closed: () => leave(connection) });
+      sink.watch({
+        drained: () => drained(connection),
+        closed() {
+          visitor.gone?.();
+          leave(connection);
+        },
+      });
       control(connection, greetings.hello(hello, everybody(), visitor.standard));
       endings.watch(connection);
       if (closing) dismiss(connection, closing.within);

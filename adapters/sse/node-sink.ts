@@ -33,7 +33,7 @@ export function nodeSink(response: NodeResponse): StreamSink {
   socket?.setKeepAlive(true);
   // What goes wrong ends in `close`; without a listener a reset HTTP/2 stream would end the process.
   response.on('error', () => {});
-  return socket ? socketSink(response, socket) : wrappedSink(response);
+  return socket ? new SocketSink(response, socket) : wrappedSink(response);
 }
 
 /** The socket, when bytes may go to it as they are; it depends on the head, so it is asked after that was flushed. */
@@ -44,40 +44,53 @@ function plainSocket(response: NodeResponse): Socket | undefined {
   return replaced || !response.socket ? undefined : response.socket;
 }
 
-function socketSink(response: NodeResponse, socket: Socket): StreamSink {
-  // An HTTP/1.0 client gets no chunks; the connection's end is the end of the stream.
-  const form = (response as ServerResponse).chunkedEncoding === true ? 'chunked' : 'bare';
-  let over = false;
-  return {
-    write(frame: Frame) {
-      return over || socket.destroyed || socket.write(frame[form]);
-    },
-    watch({ drained, closed }) {
-      const onDrain = (): void => {
-        if (!over) drained();
-      };
-      socket.on('drain', onDrain);
-      let told = false;
-      const close = (): void => {
-        over = true;
-        socket.off('drain', onDrain);
-        if (!told) closed();
-        told = true;
-      };
-      response.once('close', close);
-      if (isGone(response)) queueMicrotask(close);
-    },
-    end() {
-      if (over) return;
-      over = true;
-      response.end(); // writes the last, empty chunk behind ours
-    },
-    destroy() {
-      over = true;
-      // A reset frees what the kernel holds for a reader that does not read; a plain destroy leaves it there.
-      socket.resetAndDestroy();
-    },
-  };
+/** Chunks, or what they hold, to the socket itself. One for each connection, so it is a class: its methods are shared. */
+class SocketSink implements StreamSink {
+  private over = false;
+  private readonly socket: Socket;
+  private readonly response: NodeResponse;
+  /** An HTTP/1.0 client gets no chunks; the connection's end is the end of the stream. */
+  private readonly chunked: boolean;
+
+  constructor(response: NodeResponse, socket: Socket) {
+    this.socket = socket;
+    this.response = response;
+    this.chunked = (response as ServerResponse).chunkedEncoding === true;
+  }
+
+  write(frame: Frame): boolean {
+    // A socket that was destroyed a moment ago takes it and does nothing; its `close` is on the way.
+    return this.over || this.socket.write(this.chunked ? frame.chunked : frame.bare);
+  }
+
+  watch({ drained, closed }: { drained(): void; closed(): void }): void {
+    const { socket, response } = this;
+    const onDrain = (): void => {
+      if (!this.over) drained();
+    };
+    socket.on('drain', onDrain);
+    let told = false;
+    const close = (): void => {
+      this.over = true;
+      socket.off('drain', onDrain);
+      if (!told) closed();
+      told = true;
+    };
+    response.once('close', close);
+    if (isGone(response)) queueMicrotask(close);
+  }
+
+  end(): void {
+    if (this.over) return;
+    this.over = true;
+    this.response.end(); // writes the last, empty chunk behind ours
+  }
+
+  destroy(): void {
+    this.over = true;
+    // A reset frees what the kernel holds for a reader that does not read; a plain destroy leaves it there.
+    this.socket.resetAndDestroy();
+  }
 }
 
 function wrappedSink(response: NodeResponse): StreamSink {

@@ -34,42 +34,59 @@ export function createTick({ listeners, soon, write, counts, everywhere }: TickO
   const waiting = new Map<string, Parcel>();
   let scheduled = false;
 
-  /** Nothing here allocates for each delivery but the look-up in the batch tree. */
+  /**
+   * Hands the renderings of an entry to those who get them now, and keeps them for those whose socket is full. Nothing
+   * here, or in `hand`, allocates for each delivery.
+   */
+  function spread(parcel: Parcel, hand: (connection: Connection, frame: Frame) => void): void {
+    const { full, reduced } = parcel.route;
+    const holders = full.length === 1 ? listeners.get(full[0] as Channel) : union(full, listeners);
+    if (holders?.size) {
+      const frame = frameOf(parcel, 'full', everywhere(holders.size), true);
+      for (const connection of holders) if (takes(connection, parcel, 'full')) hand(connection, frame);
+    }
+    const lists = reduced === undefined ? undefined : listeners.get(reduced);
+    if (lists?.size) {
+      let frame: Frame | undefined;
+      for (const connection of lists) {
+        if (holders?.has(connection)) continue;
+        frame ??= frameOf(parcel, 'reduced', everywhere(lists.size - overlap(lists, holders)), true);
+        if (takes(connection, parcel, 'reduced')) hand(connection, frame);
+      }
+    }
+  }
+
+  function takes(connection: Connection, parcel: Parcel, rendering: Rendering): boolean {
+    if (connection.serial >= parcel.serial) return false;
+    if (connection.blockedSince !== undefined) {
+      if (defer(connection, parcel, rendering) === 'conflated') counts.conflated += 1;
+      return false;
+    }
+    counts.delivered += 1;
+    return true;
+  }
+
   function flush(): void {
     scheduled = false;
-    if (waiting.size === 0) return;
     const parcels = [...waiting.values()];
     waiting.clear();
+    const [only] = parcels;
+    if (!only) return;
+    // Mostly it is one, which needs no batches: each connection is touched once, which counts where they are too many for
+    // the processor's caches.
+    if (parcels.length === 1) spread(only, write);
+    else together(parcels);
+  }
+
+  /** Several: what each connection gets is gathered, joined once for all that get the same, and written at once. */
+  function together(parcels: readonly Parcel[]): void {
     const root = emptyBatch();
     const dirty: Connection[] = [];
-
-    const give = (connection: Connection, parcel: Parcel, rendering: Rendering, frame: Frame): void => {
-      if (connection.serial >= parcel.serial) return;
-      if (connection.blockedSince !== undefined) {
-        if (defer(connection, parcel, rendering) === 'conflated') counts.conflated += 1;
-        return;
-      }
-      if (connection.batch === undefined) dirty.push(connection);
-      connection.batch = extend(connection.batch ?? root, frame);
-      counts.delivered += 1;
-    };
-
     for (const parcel of parcels) {
-      const { full, reduced } = parcel.route;
-      const holders = full.length === 1 ? listeners.get(full[0] as Channel) : union(full, listeners);
-      if (holders?.size) {
-        const frame = frameOf(parcel, 'full', everywhere(holders.size), true);
-        for (const connection of holders) give(connection, parcel, 'full', frame);
-      }
-      const lists = reduced === undefined ? undefined : listeners.get(reduced);
-      if (lists?.size) {
-        let frame: Frame | undefined;
-        for (const connection of lists) {
-          if (holders?.has(connection)) continue;
-          frame ??= frameOf(parcel, 'reduced', everywhere(lists.size - overlap(lists, holders)), true);
-          give(connection, parcel, 'reduced', frame);
-        }
-      }
+      spread(parcel, (connection, frame) => {
+        if (connection.batch === undefined) dirty.push(connection);
+        connection.batch = extend(connection.batch ?? root, frame);
+      });
     }
     for (const connection of dirty) {
       const { batch } = connection;

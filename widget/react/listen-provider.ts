@@ -78,6 +78,9 @@ function unknownSystem(name: string, known: readonly string[]): string {
 
 /** The same settings without what is `undefined`: a prop that is not given and one that is not known yet are the same. */
 export function defined<T extends object>(settings: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(settings).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> };
+  const entries = Object.entries(settings);
+  const known = entries.filter(([, value]) => value !== undefined);
+  // Mostly there is nothing to leave out.
+  const kept = known.length < entries.length ? Object.fromEntries(known) : settings;
+  return kept as { [K in keyof T]: Exclude<T[K], undefined> };
 }

@@ -22,13 +22,13 @@ export interface ListenProps<O extends ObjectRef = ObjectRef> extends UseListenO
  *
  * @throws ListenError `configuration`, at render and only in development, with the fix in its message.
  */
-export function Listen<O extends ObjectRef = ObjectRef>({ actions, children, ...props }: ListenProps<O>): ReactNode {
-  const { object, ...options } = props;
+export function Listen<O extends ObjectRef = ObjectRef>(props: ListenProps<O>): ReactNode {
+  const { object, actions, children, system, ...options } = props;
   const around = useListenObject();
   // A key `object` that holds nothing is an object that is not known yet, and never means the one around.
   const target = 'object' in props ? targetOf(object) : around === undefined ? noObject() : targetOf(around);
   const watched = typeof children === 'function';
-  const state = useListening(target, actions as Actions, options, watched);
+  const state = useListening(target, actions as Actions, system, options, watched);
   return watched ? children(state) : children;
 }
 

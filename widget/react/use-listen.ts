@@ -1,6 +1,5 @@
 /** The hook: one listener for as long as the component is mounted and its object stays the same. */
 import { useEffect, useInsertionEffect, useState } from 'react';
-import { channelOf } from '../../adapters/channel.js';
 import type { ObjectRef } from '../../adapters/contract.js';
 import type { ActionOf } from '../../adapters/define.js';
 import type { ListenError } from '../../adapters/errors.js';
@@ -38,100 +37,114 @@ const READY: ListenState = { ready: true };
 export function useListen<O extends ObjectRef = ObjectRef>(
   object: O | NoObject,
   actions: Actions<ActionOf<O>>,
-  options: UseListenOptions = {},
+  { system, ...options }: UseListenOptions = {},
 ): ListenState {
-  return useListening(targetOf(object), actions as Actions, options, true);
+  return useListening(targetOf(object), actions as Actions, system, options, true);
 }
 
 /** What to listen to, or why that cannot be. */
 export interface Target {
   readonly object?: ObjectRef;
-  readonly key?: string;
   readonly problem?: ListenError;
 }
 
-/** What the newest render said, and the listener that it belongs to. */
+/** What the newest commit said, and the listener that it belongs to. */
 interface Held {
   system?: System;
-  key?: string;
+  object?: ObjectRef | undefined;
   actions: Actions;
   options: ListenOptions;
   listening?: Listening | undefined;
   /** What was wrong with the actions of the last render, so that rendering again does not report it again. */
   mistake?: string | undefined;
+  /** A state was told since the listener was made. */
+  told?: boolean;
+}
+
+/** What is told of the listener on this object; nothing yet without `is`. One state, for a hook less in each component. */
+interface Told {
+  readonly held: Held;
+  readonly system?: System;
+  readonly object?: ObjectRef;
+  readonly is?: ListenState;
 }
 
 /** `watched: false`: nobody looks at the state, so the component does not render again for it. */
 export function useListening(
   target: Target,
   actions: Actions,
-  { system: name, ...rest }: UseListenOptions,
+  name: string | undefined,
+  given: { readonly [K in keyof ListenOptions]: ListenOptions[K] | undefined },
   watched: boolean,
 ): ListenState {
   const system = useSystem(name);
   const problem = system.problem ?? target.problem;
-  const key = problem ? undefined : target.key;
-  const options: ListenOptions = defined(rest);
+  const options: ListenOptions = defined(given);
   if (DEV) correct(() => system.check(actions, options.callbacks));
-  const [held] = useState<Held>({ actions, options });
-  const [state, setState] = useState<{ system: System; key: string; is: ListenState }>();
+  const [told, tell] = useState<Told>(() => ({ held: { actions, options } }));
+  const { held } = told;
+  // An equal object is the one of before. So it needs no key, which would be made for each listener and render.
+  const object = problem ? undefined : equal(held.object, target.object) ? held.object : target.object;
 
   // Insertion effects: in the commit itself, not torn down by StrictMode or Suspense, silent on the server. So no
   // callback of a former render starts once the page shows the next one.
   useInsertionEffect(() => {
-    if (held.system !== system || held.key !== key) {
+    if (held.system !== system || held.object !== object) {
       held.listening?.close(); // else what arrives before the effect below would refresh the former object's data
       held.listening = undefined;
     }
-    Object.assign(held, { system, key, actions, options });
-    const mistake = correct(() => {
-      held.listening?.setOptions(options);
-      held.listening?.setActions(actions);
-    });
+    held.system = system;
+    held.object = object;
+    held.actions = actions;
+    held.options = options;
+    const { listening } = held;
+    const mistake =
+      listening &&
+      correct(() => {
+        listening.setOptions(options);
+        listening.setActions(actions);
+      });
     if (mistake && held.mistake !== mistake.message) system.report(mistake);
     held.mistake = mistake?.message;
   });
   useInsertionEffect(() => () => held.listening?.close(), [held]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the key stands for the object, the message for the problem
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the message stands for the problem
   useEffect(() => {
-    setState(undefined);
+    if (held.told) tell({ held });
+    held.told = false;
     if (problem) return system.report(problem);
-    if (key === undefined) return;
+    if (!object) return;
     const mistake = correct(() => {
-      held.listening = system.client().listen(target.object as ObjectRef, held.actions, held.options);
+      held.listening = system.client().listen(object, held.actions, held.options);
     });
     const { listening } = held;
     if (mistake || !listening) return system.report(mistake);
+    let is: ListenState | undefined;
+    let left = false;
     const settled = (): void => {
       const { error } = listening;
-      const is = error ? { ready: false, error } : READY;
-      setState((former) => {
-        const same = former?.is === is && former.key === key && former.system === system;
-        return same ? former : { system, key, is };
-      });
+      if (left || (is && is.error === error)) return;
+      is = error ? { ready: false, error } : READY;
+      held.told = true;
+      tell({ held, system, object, is });
     };
     const unwatch = watched && listening.onChange(settled);
-    let left = false;
     // It may have become ready inside `listen`, before anybody could watch.
-    if (watched)
-      void listening.ready.then(
-        () => left || settled(),
-        () => {},
-      );
+    if (watched) listening.ready.then(settled, () => {});
     return () => {
       left = true;
       if (unwatch) unwatch();
       held.listening = undefined;
       listening.close();
     };
-  }, [system, key, problem?.message, watched]);
+  }, [system, object, problem?.message, watched]);
 
   if (problem) return { ready: false, error: problem };
-  return state?.system === system && state.key === key ? state.is : WAITING;
+  return (told.system === system && told.object === object && told.is) || WAITING;
 }
 
-/** The object in its one form, with the key that two equal objects share; nothing for a falsy one. */
+/** The object in its one form; nothing for a falsy one. */
 export function targetOf(object: ObjectRef | NoObject): Target {
   if (!object) return {};
   let ref: ObjectRef = object;
@@ -139,7 +152,12 @@ export function targetOf(object: ObjectRef | NoObject): Target {
   const problem = correct(() => {
     ref = readObject(object);
   }, hint);
-  return problem ? { problem } : { object: ref, key: channelOf(ref) };
+  return problem ? { problem } : { object: ref };
+}
+
+/** Of two objects in their one form. */
+function equal(one: ObjectRef | undefined, other: ObjectRef | undefined): boolean {
+  return one?.entity === other?.entity && one?.id === other?.id;
 }
 
 /** Runs a check; what it throws is wrong configuration. */

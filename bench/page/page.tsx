@@ -13,13 +13,7 @@ export type Kind = 'effect' | 'hook' | 'element';
 /** The client of the page. */
 type Client = ReturnType<typeof useListenClient>;
 
-export interface Measured {
-  /** From before the render until all effects have run. Milliseconds. */
-  readonly ms: number;
-  /** How many empty effects have run. */
-  readonly rows: number;
-}
-
+/** How many empty effects have run. */
 let rows = 0;
 const runs: number[] = [];
 let root: Root;
@@ -101,8 +95,9 @@ function within(content: ReactNode): ReactNode {
 }
 
 /** Waits until the browser has nothing more to do. */
-async function idle(): Promise<void> {
+async function idle(): Promise<number> {
   for (let n = 0; n < 2; n++) await new Promise((done) => requestIdleCallback(done));
+  return rows;
 }
 
 /** What the page is told to do. */
@@ -113,14 +108,11 @@ export const page = {
     flushSync(() => root.render(within(null)));
     await idle();
   },
-  mount(props: PageProps): Measured {
-    rows = 0;
-    const content = within(<Page {...props} />);
-    const began = performance.now();
-    flushSync(() => root.render(content));
-    return { ms: performance.now() - began, rows };
+  /** All effects have run when it returns, since the update is a synchronous one. */
+  mount(props: PageProps): void {
+    flushSync(() => root.render(within(<Page {...props} />)));
   },
-  async connected(): Promise<string | undefined> {
+  async connected(): Promise<number> {
     await new Promise<void>((resolve) => {
       const look = (): void => {
         if (client.status().state === 'connected') resolve();
@@ -128,15 +120,11 @@ export const page = {
       client.onStatus(look);
       look();
     });
-    await idle();
-    return client.status().via;
+    return idle();
   },
-  idle: (): Promise<void> => idle(),
-  unmount(): number {
-    const content = within(null);
-    const began = performance.now();
-    flushSync(() => root.render(content));
-    return performance.now() - began;
+  idle: (): Promise<number> => idle(),
+  unmount(): void {
+    flushSync(() => root.render(within(null)));
   },
   /** When each callback ran. */
   ran: (): readonly number[] => runs,

@@ -1,6 +1,6 @@
 /**
  * A page that mounts 1,000 listeners on 200 objects, by the hook and by the element, against the same page whose
- * components hold one empty effect each. In Chromium, with React and our client built for production, each measurement in
+ * components hold one empty effect each. CPU time of the page's main thread in Chromium, with React and our client built for production, each measurement in
  * a page of its own.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { findChromium, launchChromium } from '../../test/kit/browser.js';
 import { root } from '../../test/kit/build.js';
 import { type Child, startChild } from '../kit/child.js';
 import type { Figure, Part } from '../kit/part.js';
-import type { Kind, Measured } from '../page/page.js';
+import type { Kind } from '../page/page.js';
 import type { PageServerAnswers } from '../page/server.js';
 
 const LISTENERS = 1_000;
@@ -21,14 +21,14 @@ const TARGET = 2;
 const KINDS: readonly Kind[] = ['effect', 'hook', 'element'];
 const NAMES: Readonly<Record<Kind, string>> = { effect: 'an empty effect', hook: 'useListen', element: '<Listen>' };
 
-/** One page. Milliseconds. */
+/** One page. CPU time of the browser's main thread in milliseconds, where nothing else is said. */
 interface Visit {
   /** From before the render until all effects have run. */
   readonly mount: number;
-  /** Of the browser's main thread, from before the render until the stream is there and nothing is left to do. */
+  /** From before the render until the stream is there and nothing is left to do. */
   readonly settled: number;
   readonly unmount: number;
-  /** From the call of `notify` until the last of the listeners of that object has run. */
+  /** By the clock, from the call of `notify` until the last of the listeners of that object has run. */
   readonly notified: number;
   readonly auth: number;
   readonly stream: number;
@@ -57,23 +57,35 @@ async function bundlePage(): Promise<Record<string, string>> {
   return Object.fromEntries(chunks.map(({ fileName, code }) => [fileName, code]));
 }
 
-async function mainThread(session: CDPSession): Promise<number> {
+/** CPU time of the main thread so far, in milliseconds: of scripts alone, or of layout and all the rest too. */
+async function used(session: CDPSession, what: 'ScriptDuration' | 'TaskDuration'): Promise<number> {
   const { metrics } = await session.send('Performance.getMetrics');
-  return (metrics.find(({ name }) => name === 'TaskDuration')?.value ?? Number.NaN) * 1_000;
+  return (metrics.find(({ name }) => name === what)?.value ?? Number.NaN) * 1_000;
+}
+
+/** CPU time of one call in the page, in milliseconds. */
+async function costOf(session: CDPSession, call: string): Promise<number> {
+  const before = await used(session, 'ScriptDuration');
+  // In a task of its own, which is counted when it is over.
+  const expression = `new Promise((done) => setTimeout(() => { ${call}; done(); }))`;
+  const { exceptionDetails } = await session.send('Runtime.evaluate', { expression, awaitPromise: true });
+  if (exceptionDetails) throw new Error(exceptionDetails.exception?.description);
+  return (await used(session, 'ScriptDuration')) - before;
 }
 
 let profiles = 0;
-async function profiled<T>(session: CDPSession, name: string, run: () => Promise<T>): Promise<T> {
+
+/** With `BENCH_CPU_PROF`, leaves a profile of what happens meanwhile. */
+async function profiled(session: CDPSession, name: string, run: () => Promise<void>): Promise<void> {
   const folder = process.env.BENCH_CPU_PROF;
   if (!folder) return run();
   await session.send('Profiler.enable');
   await session.send('Profiler.setSamplingInterval', { interval: 100 });
   await session.send('Profiler.start');
-  const result = await run();
+  await run();
   const { profile } = await session.send('Profiler.stop');
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, `page-${name}-${profiles++}.cpuprofile`), JSON.stringify(profile));
-  return result;
 }
 
 async function visit(
@@ -88,24 +100,23 @@ async function visit(
   try {
     const page = await context.newPage();
     const session = await context.newCDPSession(page);
-    await session.send('Performance.enable');
+    // The clock of the thread itself: what else the machine does is not counted.
+    await session.send('Performance.enable', { timeDomain: 'threadTicks' });
     await page.goto(url);
     await page.evaluate(() => window.page.prepare());
     await server.call('requests');
     const props = { kind, shown, listeners: LISTENERS, objects: OBJECTS };
-    const before = await mainThread(session);
-    const { ms: mount } = await profiled(session, kind, async () => {
-      const measured: Measured = await page.evaluate((given) => window.page.mount(given), props);
-      if (kind === 'effect') {
-        if (measured.rows !== LISTENERS) throw new Error(`${measured.rows} effects have run`);
-        await page.evaluate(() => window.page.idle());
-      } else await page.evaluate(() => window.page.connected());
-      return measured;
+    const before = await used(session, 'TaskDuration');
+    let mount = 0;
+    await profiled(session, kind, async () => {
+      mount = await costOf(session, `page.mount(${JSON.stringify(props)})`);
+      const rows = await page.evaluate((is) => (is === 'effect' ? window.page.idle() : window.page.connected()), kind);
+      if (kind === 'effect' && rows !== LISTENERS) throw new Error(`${rows} effects have run`);
     });
-    const settled = (await mainThread(session)) - before;
+    const settled = (await used(session, 'TaskDuration')) - before;
     const { auth = 0, stream = 0 } = await server.call('requests');
     const notified = kind === 'effect' ? Number.NaN : await notify();
-    const unmount = await page.evaluate(() => window.page.unmount());
+    const unmount = await costOf(session, 'page.unmount()');
     return { mount, settled, unmount, notified, auth, stream };
 
     async function notify(): Promise<number> {
@@ -174,7 +185,7 @@ function figuresOf(visits: Record<Kind, Visit[]>, shown: boolean): Figure[] {
     }));
   return [
     ...compared(`a page of ${size}: render and effects`, 'mount', TARGET),
-    ...compared(`a page of ${size}: main thread until connected`, 'settled'),
+    ...compared(`a page of ${size}: all until connected`, 'settled'),
     ...compared(`a page of ${size}: unmount`, 'unmount'),
     ...(shown
       ? [

@@ -118,7 +118,8 @@ export function createListener(
         closed = true;
         made?.stop();
         tellNobody();
-        settleReady(new ListenError('closed', DEV ? 'closed before it was ready' : ''));
+        // An error takes its stack along: most of what leaving would cost.
+        if (listener.pending) settleReady(new ListenError('closed', DEV ? 'closed before it was ready' : ''));
         left();
       },
     },

@@ -44,10 +44,21 @@ export function channelsOf(object: ObjectRef): readonly Channel[] {
   return object.id === undefined ? [list, everyChannelOf(object.entity)] : [channelOf(object), list];
 }
 
+/**
+ * The answer before, and what the channels begin with that have it: those of one stream come one behind the other, and an
+ * opening asks three times for each. No channel begins with a space.
+ */
+let prefix = ' ';
+let every: Channel;
+
 /** `Order/*` of `Order/42`; `undefined` for a channel that is not one object's. */
 export function everyOf(channel: Channel): Channel | undefined {
+  if (channel.startsWith(prefix)) return every;
   const slash = channel.startsWith('@') ? -1 : channel.indexOf('/');
-  return slash < 0 ? undefined : `${channel.slice(0, slash)}/*`;
+  if (slash < 0) return undefined;
+  prefix = channel.slice(0, slash + 1);
+  every = `${prefix}*`;
+  return every;
 }
 
 /** Merges two entries of one key: see `mergeNotifications`; nobody waits (`spread: false`) only if that held for both. */

@@ -8,6 +8,9 @@ import { HttpError, unavailable } from './http-error.js';
 import type { Secrets } from './secrets.js';
 import type { EntityAccess, NotifierOptions, User } from './types.js';
 
+/** Everybody may listen, and login sessions have no names. */
+const NOBODY_ELSE_IS_ASKED = [true, undefined] as const;
+
 /** Somebody who may listen at all. */
 export interface Identity<U = unknown> {
   readonly user: U;
@@ -39,11 +42,8 @@ export interface AccessOptions<Request, U extends User>
 export function createAccess<Request, U extends User>(options: AccessOptions<Request, U>): Access<Request> {
   const { user, session, mayListen, canListen, secrets, timeout, onError } = options;
 
-  /** Asks a question of the application, and gives up after the time limit. */
-  async function ask<T>(name: string, question: () => T | Promise<T>): Promise<T> {
-    const answer = question();
-    // Most applications answer at once: a wave of reconnects then makes no timers.
-    if (typeof (answer as { then?: unknown } | undefined | null)?.then !== 'function') return answer;
+  /** Gives up an answer of the application after the time limit. */
+  async function timely<T>(name: string, answer: Promise<T>): Promise<T> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new Error(`${name} took longer than ${timeout} ms (accessTimeout)`)), timeout);
@@ -53,6 +53,12 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  /** Asks a question of the application. Most applications answer at once: a wave of reconnects then makes no timers. */
+  function ask<T>(name: string, question: () => T | Promise<T>): T | Promise<T> {
+    const answer = question();
+    return isLater(answer) ? timely(name, answer) : answer;
   }
 
   /** The same, where a fault means that the whole request cannot be answered now. */
@@ -74,7 +80,7 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
     ids: readonly (string | undefined)[],
   ): Promise<AuthResult[]> {
     const single = ids.filter((id) => id !== undefined);
-    const many = (): Promise<Set<string>> =>
+    const many = async (): Promise<Set<string>> =>
       ask(
         `canListen.${entity}.many`,
         async () => new Set([...(await (rule.many?.(who, [...new Set(single)]) ?? []))].map(String)),
@@ -114,10 +120,13 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
         );
         throw unavailable('The server could not tell who is asking; try again.');
       }
-      const [may, name] = await Promise.all([
-        demand('mayListen', () => (mayListen ? mayListen(who as U) : true)),
-        demand('session', () => session?.(request)),
-      ]);
+      const [may, name] =
+        mayListen || session
+          ? await Promise.all([
+              demand('mayListen', () => (mayListen ? mayListen(who as U) : true)),
+              demand('session', () => session?.(request)),
+            ])
+          : NOBODY_ELSE_IS_ASKED;
       if (may !== true) throw new HttpError(403, 'forbidden', 'This user may not listen.');
       const users = secrets.hashes('user', String(id));
       const sessions = name ? secrets.hashes('session', name) : undefined;
@@ -153,4 +162,9 @@ export function createAccess<Request, U extends User>(options: AccessOptions<Req
       return results;
     },
   };
+}
+
+/** Of the application: perhaps another library's promise. */
+function isLater<T>(answer: T | Promise<T>): answer is Promise<T> {
+  return typeof (answer as { then?: unknown } | undefined | null)?.then === 'function';
 }

@@ -10,6 +10,7 @@ import type { Follower } from './follower.js';
 import { type Grant, readGrant } from './grants.js';
 import { unavailable } from './http-error.js';
 import type { Secrets } from './secrets.js';
+import type { AskedChannels } from './stream-request.js';
 
 /**
  * How far the wall clocks of two nodes may differ, in milliseconds: with NTP they are within one second. A grant that ends
@@ -27,17 +28,12 @@ export interface Judge {
    *
    * @throws HttpError 503 when the node stays behind.
    */
-  catchUp(positions: Iterable<Position | null>): Promise<void>;
+  catchUp(positions: Iterable<Position>): Promise<void>;
   /**
    * The channels that the grants allow, and those for which a new grant is needed. Ask it where the answer is used, in
    * the same turn: grants end and rights are revoked while a request waits.
    */
-  coverage(
-    channels: ReadonlyMap<Channel, Position | null>,
-    own: Position | null,
-    grants: readonly Grant[],
-    identity: Identity,
-  ): Coverage;
+  coverage(channels: AskedChannels, own: Position | null, grants: readonly Grant[], identity: Identity): Coverage;
 }
 
 export interface JudgeOptions {
@@ -77,24 +73,28 @@ export function createJudge({ follower, secrets, grantLife, node, monotonic, now
     async catchUp(positions) {
       // The furthest one tells about all: a request names a thousand positions, and the engine must be asked once.
       let furthest = history.top;
-      for (const position of positions) if (position !== null && isAfter(position, furthest)) furthest = position;
+      for (const position of positions) if (isAfter(position, furthest)) furthest = position;
       if ((await follower.reach(furthest)) === 'late')
         throw unavailable('This server has not caught up yet; try again.');
     },
     coverage(asked, own, grants, identity) {
-      const channels = new Map<Channel, { after: Position | null; ends: number }>();
+      const channels = new Map<Channel, { readonly after: Position | null; readonly ends: number }>();
       for (const grant of grants) {
         const left = rest(grant);
         if (left <= 0) continue;
         const ends = monotonic() + left;
+        // Most channels of a grant are read from one place: they share one object.
+        let cover: { readonly after: Position | null; readonly ends: number } | undefined;
         for (const channel of grant.channels) {
-          const after = asked.get(channel);
-          if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;
+          if (!Object.hasOwn(asked, channel) || history.revoked(identity.users, channel, grant.position)) continue;
           const known = channels.get(channel);
-          if (!known || known.ends < ends) channels.set(channel, { after, ends });
+          if (known && known.ends >= ends) continue;
+          const after = asked[channel] as Position | null;
+          if (cover?.after !== after) cover = { after, ends };
+          channels.set(channel, cover);
         }
       }
-      const reauthorise = [...asked.keys()].filter((channel) => !channels.has(channel));
+      const reauthorise = Object.keys(asked).filter((channel) => !channels.has(channel));
       return { channels, own, refused: [], reauthorise, until: monotonic() + grantLife };
     },
   };

@@ -12,7 +12,7 @@ import { LAG_PATIENCE } from './follower.js';
 import { writeGrant } from './grants.js';
 import { HttpError, unavailable } from './http-error.js';
 import { inTime } from './in-time.js';
-import { corsHeaders, refuseForeign } from './origin.js';
+import { corsHeaders, NO_HEADERS, refuseForeign } from './origin.js';
 import { isForm } from './provider-request.js';
 import { createProviderRoute } from './provider-route.js';
 import {
@@ -107,7 +107,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
   const stream = createStreamRoute<Request>({ ...options, judge, who });
   const provider = createProviderRoute<Request>({ ...options, judge });
 
-  /** A node serves nothing before it has loaded the window. */
+  /** A node serves nothing before it has loaded the window. Ask only while it has not: it takes a timer. */
   async function ready(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
@@ -133,7 +133,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
   };
 
   /** Where the platform cuts requests off, what takes too long is answered before. */
-  async function inDuration(work: Promise<unknown>): Promise<unknown> {
+  function inDuration(work: Promise<unknown>): Promise<unknown> {
     if (duration.limit === Number.POSITIVE_INFINITY) return work;
     let late = false;
     work.then(
@@ -181,7 +181,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
         if (request.path !== '/health') {
           refuseForeign(request, origins, settings.production);
           if (request.method === 'POST') checkContentType(request, forms);
-          await ready();
+          if (!follower.loaded()) await ready();
         }
         return run(request, arrived);
       };
@@ -189,7 +189,8 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       const whole: RouteAnswer = isAnswer(result)
         ? result
         : { status: 200, headers: JSON_HEADERS, body: JSON.stringify(result) };
-      return { ...whole, headers: { ...whole.headers, ...cors } };
+      // Copied only where there is something to add: most openings come from the site's own pages.
+      return cors === NO_HEADERS ? whole : { ...whole, headers: { ...whole.headers, ...cors } };
     } catch (error) {
       const fault = errorAnswer(error, onError);
       const foreign = error instanceof HttpError && error.code === 'origin' && request.header('origin');

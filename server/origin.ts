@@ -56,10 +56,13 @@ function isLocal(origin: string, request: Asked): boolean {
 
 const LOCAL: ReadonlySet<string> = new Set(['localhost', '127.0.0.1', '[::1]']);
 
+/** What pages that need no CORS headers get. */
+export const NO_HEADERS: Readonly<Record<string, string>> = {};
+
 /** The CORS headers for a named origin; none for others, which a browser takes as a refusal. */
-export function corsHeaders(request: Asked, origins: readonly string[]): Record<string, string> {
+export function corsHeaders(request: Asked, origins: readonly string[]): Readonly<Record<string, string>> {
   const origin = request.header('origin');
-  if (origin === undefined || !origins.includes(origin)) return {};
+  if (origin === undefined || !origins.includes(origin)) return NO_HEADERS;
   const asked = request.header('access-control-request-headers');
   return {
     'Access-Control-Allow-Origin': origin,

@@ -10,8 +10,7 @@ const CONNECTION = /^[\x21-\x7e]{1,200}$/;
 export interface AskedForConnection {
   readonly connection: string;
   readonly grants: readonly string[];
-  /** Each once, in the order of the request. */
-  readonly channels: ReadonlyMap<Channel, null>;
+  readonly channels: Readonly<Record<Channel, null>>;
 }
 
 /** @throws HttpError 400, 413. */
@@ -22,7 +21,11 @@ export function connectionOf(body: Record<string, unknown>, most: number): Asked
   if (!Array.isArray(channels) || !channels.every((channel) => typeof channel === 'string'))
     throw new HttpError(400, 'invalid', 'channels: must be an array of channels.');
   refuseTooMany(channels, most);
-  return { connection, grants: grantsOf(grants), channels: new Map(channels.map((channel) => [channel, null])) };
+  return {
+    connection,
+    grants: grantsOf(grants),
+    channels: Object.fromEntries(channels.map((channel) => [channel, null])),
+  };
 }
 
 /** @throws HttpError 413. */

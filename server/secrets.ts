@@ -4,6 +4,13 @@
  */
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 
+/**
+ * Hashes that are remembered, about 2 MB: a page asks for its grants and then for its stream, and each hash costs as much as
+ * a twentieth of accepting that. Longer ids are not remembered, so that they fill no memory.
+ */
+const MOST_REMEMBERED = 10_000;
+const LONGEST_REMEMBERED = 100;
+
 /** 96 bits: no two users share a hash by chance, and forty of them fit into one notification. */
 const HASH_CHARACTERS = 16;
 
@@ -21,12 +28,24 @@ export function createSecrets(secrets: readonly string[], namespace: string): Se
   // Each use has a key of its own: a hash that is shown to a page can never pass for a signature.
   const mac = (secret: string, use: string, text: string): Buffer =>
     createHmac('sha256', secret).update(`${use}\0${namespace}\0${text}`).digest();
+  const hashesOf = (kind: 'user' | 'session', id: string): readonly [string, ...string[]] => {
+    const [first, ...others] = secrets.map((secret) =>
+      mac(secret, kind, id).toString('base64url').slice(0, HASH_CHARACTERS),
+    );
+    return [first as string, ...others];
+  };
+  const remembered = {
+    user: new Map<string, readonly [string, ...string[]]>(),
+    session: new Map<string, readonly [string, ...string[]]>(),
+  };
   return {
     hashes(kind, id) {
-      const [first, ...others] = secrets.map((secret) =>
-        mac(secret, kind, id).toString('base64url').slice(0, HASH_CHARACTERS),
-      );
-      return [first as string, ...others];
+      const known = remembered[kind].get(id);
+      if (known) return known;
+      const hashes = hashesOf(kind, id);
+      if (remembered[kind].size >= MOST_REMEMBERED) remembered[kind].clear();
+      if (id.length <= LONGEST_REMEMBERED) remembered[kind].set(id, hashes);
+      return hashes;
     },
     marks: () => secrets.map((secret) => mac(secret, 'mark', '').toString('base64url').slice(0, HASH_CHARACTERS)),
     sign: (text) => mac(secrets[0] as string, 'grant', text).toString('base64url'),

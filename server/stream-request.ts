@@ -1,16 +1,22 @@
 /** What a request to `/stream` asks for, read from a body or from a query, and checked. */
 import { type Channel, objectOf } from '../adapters/channel.js';
-import { type Position, parsePosition } from '../adapters/position.js';
+import { isPosition, type Position } from '../adapters/position.js';
 import { HttpError } from './http-error.js';
 import type { RouteRequest } from './routing.js';
 
 /** Grants of one stream: a page that mounts its listeners one by one gets one for each until they are renewed together. */
 const MOST_GRANTS = 1_000;
+
+/** Channels, each with the position that it is read from. Ask with `Object.hasOwn`: it has a prototype. */
+export type AskedChannels = Readonly<Record<Channel, Position | null>>;
+
 export interface Asked {
   readonly wait: 'stream' | 'poll' | 'once';
   readonly grants: readonly string[];
-  readonly channels: ReadonlyMap<Channel, Position | null>;
+  readonly channels: AskedChannels;
   readonly own: Position | null;
+  /** All that it names, each once. */
+  readonly positions: ReadonlySet<Position>;
 }
 
 /** Of an epoch that no log has: whoever comes from there is told to refresh. */
@@ -24,18 +30,22 @@ export function askedOf(body: Record<string, unknown>, most: number): Asked {
   if (typeof channels !== 'object' || channels === null || Array.isArray(channels)) {
     throw new HttpError(400, 'invalid', 'channels: must be an object from channels to positions or null.');
   }
-  const entries = Object.entries(channels);
-  if (entries.length > most)
+  const names = Object.keys(channels);
+  if (names.length > most)
     throw new HttpError(
       413,
       'too-large',
-      `channels: has ${entries.length}, but at most ${most} are served on one connection.`,
+      `channels: has ${names.length}, but at most ${most} are served on one connection.`,
     );
+  const positions = new Set<Position>();
+  for (const name of names) notePosition((channels as Record<string, unknown>)[name], 'channels', positions);
+  notePosition(own ?? null, 'own', positions);
   return {
     wait,
     grants: grantsOf(grants),
-    channels: new Map(entries.map(([channel, position]) => [channel, positionOf(position, 'channels')])),
-    own: positionOf(own ?? null, 'own'),
+    channels: channels as AskedChannels,
+    own: (own ?? null) as Position | null,
+    positions,
   };
 }
 
@@ -47,11 +57,12 @@ export function grantsOf(grants: unknown): readonly string[] {
   return grants;
 }
 
-function positionOf(value: unknown, field: string): Position | null {
-  if (value !== null && !parsePosition(value))
+function notePosition(value: unknown, field: string, positions: Set<Position>): void {
+  if (value === null || positions.has(value as Position)) return;
+  if (!isPosition(value))
     // What was sent is not told: writing a value of any depth as text could exhaust the stack.
     throw new HttpError(400, 'invalid', `${field}: holds a ${typeof value} that is not a position.`);
-  return value as Position | null;
+  positions.add(value as Position);
 }
 
 /** Of `GET`: the objects in the query. @throws HttpError 400, 413. */
@@ -76,5 +87,5 @@ export function objectsIn(request: RouteRequest, most: number): { entity: string
 export function lastPositionIn(request: RouteRequest): Position | null {
   // A position that is none is answered as a lost one would be: the page refreshes once.
   const given = request.header('last-event-id') || request.query.get('lastEventId');
-  return given ? (parsePosition(given) ? (given as Position) : UNKNOWN_POSITION) : null;
+  return given ? (isPosition(given) ? (given as Position) : UNKNOWN_POSITION) : null;
 }

@@ -196,7 +196,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       answering();
       const grants = judge.ownGrants(asked.grants, identity);
       if (asked.wait === 'stream') gate.pass(identity.users[0]);
-      await judge.catchUp([...asked.channels.values(), asked.own, ...grants.map((grant) => grant.position)]);
+      await judge.catchUp([...asked.positions, ...grants.map((grant) => grant.position)]);
       answering();
       const coming = { identity, arrived, leave: gate.enter(identity.users[0]) };
       if (asked.wait !== 'stream') return answerAtOnce(request, asked, grants, coming);
@@ -216,7 +216,7 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
       const identity = await access.identify(request.raw);
       assertServing();
       const after = lastPositionIn(request);
-      await judge.catchUp([after]);
+      await judge.catchUp(after === null ? [] : [after]);
       // Counted while it waits, too.
       const coming = { identity, arrived, leave: gate.enter(identity.users[0]) };
       // A status that is not 200 would end a standard EventSource for good: it waits instead, and comes back where it may

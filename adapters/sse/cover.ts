@@ -27,10 +27,13 @@ export function createCover(listeners: Map<Channel, Set<Connection>>): Cover {
   return {
     add(connection) {
       for (const channel of connection.own) join(channel, connection);
+      let last: Channel | undefined;
       for (const channel of connection.covered.keys()) {
         join(channel, connection);
         const every = everyOf(channel);
-        if (every !== undefined) join(every, connection);
+        // Objects of one entity come one behind the other as a rule.
+        if (every !== undefined && every !== last) join(every, connection);
+        last = every;
       }
     },
     remove(connection, channels) {

@@ -39,23 +39,7 @@ export async function answer(
   path: string,
   search: string,
 ): Promise<boolean> {
-  const parsed = parsedBody(request);
-  const routed: RouteRequest<NodeRequest> = {
-    method: request.method ?? 'GET',
-    path,
-    query: new URLSearchParams(search),
-    header(name) {
-      // HTTP/2 has the host in a field of its own.
-      const value = request.headers[name] ?? (name === 'host' ? request.headers[':authority'] : undefined);
-      return Array.isArray(value) ? value[0] : value;
-    },
-    body: (limit) => (parsed !== undefined ? Promise.resolve(parsed) : readBody(request, limit)),
-    onClose: (run) => {
-      if (isGone(response)) run();
-      else response.once('close', run);
-    },
-    raw: request,
-  };
+  const routed = new NodeRouteRequest(request, response, path, search);
   const result = await handlerOf(notifier).handle(routed);
   if (!result) return false;
   if (!('stream' in result)) {
@@ -74,6 +58,46 @@ export async function answer(
   result.stream(nodeSink(response as ServerResponse));
   corked?.uncork();
   return true;
+}
+
+/** A class, since one is made for each request: closures would cost an opening four objects more. */
+class NodeRouteRequest implements RouteRequest<NodeRequest> {
+  readonly raw: NodeRequest;
+  readonly path: string;
+  readonly #response: NodeResponse;
+  readonly #search: string;
+
+  constructor(request: NodeRequest, response: NodeResponse, path: string, search: string) {
+    this.raw = request;
+    this.path = path;
+    this.#response = response;
+    this.#search = search;
+  }
+
+  get method(): string {
+    return this.raw.method ?? 'GET';
+  }
+
+  get query(): URLSearchParams {
+    return new URLSearchParams(this.#search);
+  }
+
+  header(name: string): string | undefined {
+    const { headers } = this.raw;
+    // HTTP/2 has the host in a field of its own.
+    const value = headers[name] ?? (name === 'host' ? headers[':authority'] : undefined);
+    return Array.isArray(value) ? value[0] : value;
+  }
+
+  body(limit: number): Promise<unknown> {
+    const parsed = parsedBody(this.raw);
+    return parsed !== undefined ? Promise.resolve(parsed) : readBody(this.raw, limit);
+  }
+
+  onClose(run: () => void): void {
+    if (isGone(this.#response)) run();
+    else this.#response.once('close', run);
+  }
 }
 
 /**
@@ -95,18 +119,29 @@ function readBody(request: NodeRequest, limit: number): Promise<string> {
     let bytes = 0;
     // Read by somebody who left nothing of it, or cut off: no event would come any more.
     if (request.readableEnded || request.destroyed) return reject(new HttpError(400, 'invalid', 'There is no body.'));
-    request.on('data', (chunk: Buffer) => {
+    // The request lives as long as its stream: what stayed here would stay for as long, 2.5 KiB with twenty channels.
+    const settle = (): void => {
+      chunks.length = 0;
+      request.off('data', take).off('end', end).off('error', cut).off('close', cut);
+    };
+    const take = (chunk: Buffer): void => {
       bytes += chunk.length;
-      if (bytes <= limit) chunks.push(chunk);
-      else {
-        // The rest is read and thrown away: an answer that comes before the body's end may never be seen.
-        chunks.length = 0;
-        reject(new HttpError(413, 'too-large', `The body has more than ${limit} bytes.`));
-      }
-    });
-    request.on('end', () => resolve(Buffer.concat(chunks).toString()));
-    const cut = (): void => reject(new HttpError(400, 'invalid', 'The body was cut off.'));
-    request.on('error', cut);
-    request.on('close', cut);
+      chunks.push(chunk);
+      if (bytes <= limit) return;
+      settle();
+      // The rest flows on and is thrown away: an answer that comes before the body's end may never be seen.
+      reject(new HttpError(413, 'too-large', `The body has more than ${limit} bytes.`));
+    };
+    const end = (): void => {
+      const [only] = chunks;
+      const text = (only && chunks.length === 1 ? only : Buffer.concat(chunks)).toString();
+      settle();
+      resolve(text);
+    };
+    const cut = (): void => {
+      settle();
+      reject(new HttpError(400, 'invalid', 'The body was cut off.'));
+    };
+    request.on('data', take).on('end', end).on('error', cut).on('close', cut);
   });
 }

@@ -84,7 +84,9 @@ export function useListening(
   const [told, tell] = useState<Told>(() => ({ held: { actions, options } }));
   const { held } = told;
   // An equal object is the one of before. So it needs no key, which would be made for each listener and render.
-  const object = problem ? undefined : equal(held.object, target.object) ? held.object : target.object;
+  const former = held.object;
+  const next = problem ? undefined : target.object;
+  const object = former?.entity === next?.entity && former?.id === next?.id ? former : next;
 
   // Insertion effects: in the commit itself, not torn down by StrictMode or Suspense, silent on the server. So no
   // callback of a former render starts once the page shows the next one.
@@ -120,21 +122,20 @@ export function useListening(
     });
     const { listening } = held;
     if (mistake || !listening) return system.report(mistake);
-    let is: ListenState | undefined;
-    let left = false;
+    let last: unknown = held;
     const settled = (): void => {
       const { error } = listening;
-      if (left || (is && is.error === error)) return;
-      is = error ? { ready: false, error } : READY;
+      if (held.listening !== listening || last === error) return;
+      last = error;
       held.told = true;
-      tell({ held, system, object, is });
+      tell({ held, system, object, is: error ? { ready: false, error } : READY });
     };
-    const unwatch = watched && listening.onChange(settled);
-    // It may have become ready inside `listen`, before anybody could watch.
-    if (watched) listening.ready.then(settled, () => {});
+    if (watched) {
+      listening.onChange(settled);
+      // It may have become ready inside `listen`, before anybody could watch.
+      listening.ready.then(settled, () => {});
+    }
     return () => {
-      left = true;
-      if (unwatch) unwatch();
       held.listening = undefined;
       listening.close();
     };
@@ -153,11 +154,6 @@ export function targetOf(object: ObjectRef | NoObject): Target {
     ref = readObject(object);
   }, hint);
   return problem ? { problem } : { object: ref };
-}
-
-/** Of two objects in their one form. */
-function equal(one: ObjectRef | undefined, other: ObjectRef | undefined): boolean {
-  return one?.entity === other?.entity && one?.id === other?.id;
 }
 
 /** Runs a check; what it throws is wrong configuration. */

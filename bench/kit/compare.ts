@@ -1,10 +1,7 @@
 /** Servers side by side: each is measured in every round, in an order that changes, and compared with the limit of that round. */
 import type { Publishing } from '../servers/serve.js';
-import type { Standing } from './contenders.js';
+import { LIMIT, OURS, type Standing } from './contenders.js';
 import type { Figure } from './part.js';
-
-/** What one measurement of one server gives, by the name of the figure. */
-export type Measured = Readonly<Record<string, number>>;
 
 /** What publishing cost, and how soon it arrived. */
 export interface Published {
@@ -43,32 +40,53 @@ export async function publish(standing: Standing, listeners: number, publishing:
   };
 }
 
+/** A figure that a measurement gives. */
+export interface Wanted {
+  readonly name: string;
+  readonly unit: Figure['unit'];
+  /** What ours must reach, as a ratio to the limit; by server, where they differ. */
+  readonly target: number | Readonly<Record<string, number>>;
+}
+
+/** One kind of measurement, and the figures that it gives, in their order. */
+export interface Row {
+  readonly wanted: readonly Wanted[];
+  readonly measure: (one: Standing) => Promise<readonly number[]>;
+}
+
 /**
- * Measures each of them in each round, the first one of all being the limit, with which the others are compared.
- *
- * @param targets by figure, what ours must reach as a ratio to the limit
+ * Measures each server in each round, row by row, so that what is compared lies seconds apart. The first server is the limit.
  */
 export async function compare(
   standing: readonly Standing[],
   rounds: number,
-  units: Readonly<Record<string, Figure['unit']>>,
-  targets: Readonly<Record<string, number>>,
-  measure: (one: Standing) => Promise<Measured>,
-): Promise<Figure[]> {
-  const measured = new Map(standing.map((one) => [one, [] as Measured[]]));
+  rows: readonly Row[],
+): Promise<readonly Figure[]> {
+  const measured = new Map<string, Map<string, number[]>>();
   for (let round = 0; round < rounds; round++) {
-    // Forwards, backwards, and from the middle on: nobody always comes after the same one.
+    // Turned and reversed: nobody always comes after the same one.
     const turned = standing.map((_, n) => standing[(n + round * 2) % standing.length] as Standing);
-    for (const one of round % 2 === 0 ? turned : turned.reverse()) measured.get(one)?.push(await measure(one));
+    const order = round % 2 === 0 ? turned : turned.reverse();
+    for (const { wanted, measure } of rows) {
+      for (const one of order) {
+        const values = await measure(one);
+        for (const [n, { name }] of wanted.entries()) {
+          const of = measured.get(name) ?? new Map<string, number[]>();
+          measured.set(name, of.set(one.name, [...(of.get(one.name) ?? []), values[n] ?? Number.NaN]));
+        }
+      }
+    }
   }
-  const [limit] = standing;
-  const limits = (limit && measured.get(limit)) ?? [];
-  return Object.entries(units).flatMap(([name, unit]) =>
-    standing.map((one): Figure => {
-      const values = (measured.get(one) ?? []).map((of) => of[name] ?? Number.NaN);
-      const ratios = values.map((value, n) => value / (limits[n]?.[name] ?? Number.NaN));
-      const target = one.name.startsWith('notify-listen') ? targets[name] : undefined;
-      return { name, of: one.name, unit, values, ratios, ...(target !== undefined && { target }) };
+  return rows.flatMap(({ wanted }) =>
+    wanted.flatMap(({ name, unit, target }) => {
+      const of = measured.get(name);
+      const limits = of?.get(LIMIT.name) ?? [];
+      return standing.map((one): Figure => {
+        const values = of?.get(one.name) ?? [];
+        const ratios = values.map((value, n) => value / (limits[n] ?? Number.NaN));
+        const reach = typeof target === 'object' ? target[one.name] : one.name === OURS.name ? target : undefined;
+        return { name, of: one.name, unit, values, ratios, ...(reach !== undefined && { target: reach }) };
+      });
     }),
   );
 }

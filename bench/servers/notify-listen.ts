@@ -6,7 +6,7 @@ import { createNotifier } from '../../server/index.js';
 import { routes } from '../../server/use/express.js';
 import { nodeListener } from '../../server/use/node.js';
 import { micros } from '../kit/clock.js';
-import { serveBench } from './serve.js';
+import { notifierName, serveBench } from './serve.js';
 
 /** Nobody of the bench is a person's browser. */
 const PLENTY = 1_000_000;
@@ -36,6 +36,6 @@ serveBench({
     });
   },
   publish(object, action) {
-    void notifier.notify(action, { entity: 'Order', id: object, changedDate: micros() }, { notifier: 'Ann' });
+    void notifier.notify(action, { entity: 'Order', id: object, changedDate: micros() }, { notifier: notifierName });
   },
 });

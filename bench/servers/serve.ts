@@ -17,6 +17,8 @@ export interface Publishing {
   readonly first?: number;
   /** All of one action. Default: in turn of many, so that those that meet in one turn by chance are not merged. */
   readonly same?: boolean;
+  /** The name of the notifier is so many characters long, where the size of messages matters. Default: `Ann`. */
+  readonly name?: number;
 }
 
 export interface Used {
@@ -49,11 +51,13 @@ export interface BenchServer {
 }
 
 let offset = 1_000;
+/** Who notifies. */
+export let notifierName = 'Ann';
 
 /** The notification as we write it, to the byte. */
 export function message(object: number, action: string): { readonly id: string; readonly data: string } {
   const id = `0123456789abcdef:${offset++}`;
-  const data = `{"entity":"Order","id":"${object}","action":"${action}","changedDate":${micros()},"notifier":"Ann","position":"${id}","spread":${SPREAD}}`;
+  const data = `{"entity":"Order","id":"${object}","action":"${action}","changedDate":${micros()},"notifier":"${notifierName}","position":"${id}","spread":${SPREAD}}`;
   return { id, data };
 }
 
@@ -65,7 +69,8 @@ export function serveBench(server: BenchServer): void {
   let next = 0;
   serveParent<ServerAnswers>({
     listen: (mode) => server.listen(mode),
-    async publish({ perTurn = 1, objects = 1, first = 1, same = false, ...pace }) {
+    async publish({ perTurn = 1, objects = 1, first = 1, same = false, name, ...pace }) {
+      notifierName = name === undefined ? 'Ann' : 'A'.repeat(name);
       const turns = await atRate(pace, () => {
         for (let n = 0; n < perTurn; n++) {
           const action = same ? 'updated' : ACTIONS[next % ACTIONS.length];

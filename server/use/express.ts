@@ -5,7 +5,9 @@ import { withRequest } from '../context.js';
 import { sessionOf } from '../notifier.js';
 import { causeOf } from '../secrets.js';
 import type { Notifier } from '../types.js';
-import { answer } from './node.js';
+import { answer } from './answer.js';
+
+export { type RequestServer, streamAhead } from './ahead.js';
 
 /** What is used of Express, so that its types are not needed to use this package. */
 export type ExpressRequest = IncomingMessage & { readonly path: string; readonly body?: unknown };

@@ -7,37 +7,17 @@ import type { ClientAdapter, Link, LinkHost } from '../contract.js';
 import { ListenError } from '../errors.js';
 import { limited } from '../limit.js';
 import type { Position } from '../position.js';
-import type { ServerEvent, StreamRequest } from '../protocol.js';
+import type { ServerEvent } from '../protocol.js';
 import { createStreamParser } from './parse.js';
+import { type Ask, STREAMS_BLOCKED, type Way } from './way.js';
 
 /** How long `hello` may take, in milliseconds: the server sends it before it asks about access. */
 export const HELLO_LIMIT = 3_000;
-/**
- * So many points in a row mean that something between does not let streams through. One that did not get as far as `ready`
- * counts two where it was silent for the whole limit, and one where it failed sooner: that may as well be a server that is
- * down.
- */
-const STREAMS_BLOCKED = 4;
-/**
- * After how long of polling a stream is tried again, in milliseconds: at first, and at most (it doubles). Half of it to
- * one and a half, by chance: a server that stood still has many pages that poll.
- */
+/** After how long of polling a stream is tried again at first, in milliseconds. */
 export const STREAM_AGAIN = 60_000;
-const STREAM_AGAIN_MAX = 30 * 60_000;
-
-/** One request under the link's life and a limit of its own in milliseconds, which `lift` takes away. */
-export type Ask = (
-  wait: StreamRequest['wait'],
-  limit: number,
-  read: (response: Response, lift: () => void) => Promise<void>,
-) => Promise<void>;
 
 export function sse(): ClientAdapter {
-  /** The points of streams in a row without `ready`, over all links: what holds one back holds back the next. */
-  let blocked = 0;
-  let pollFor = STREAM_AGAIN;
-  /** Until then, on the monotonic clock, links poll. */
-  let streamAt = 0;
+  const way: Way = { blocked: 0, pollFor: STREAM_AGAIN, streamAt: 0 };
 
   /** Reads a stream to its end, which is an error like any other; returns when streams seem to be held back. */
   async function stream(host: LinkHost, ask: Ask, life: AbortSignal): Promise<void> {
@@ -56,8 +36,8 @@ export function sse(): ClientAdapter {
           // `hello` alone may have come through where a buffer was full.
           if (type === 'ready') {
             covered = true;
-            blocked = 0;
-            pollFor = STREAM_AGAIN;
+            way.blocked = 0;
+            way.pollFor = STREAM_AGAIN;
           }
           if (!life.aborted) host.event(toEvent(type, data), (id || undefined) as Position | undefined);
         });
@@ -71,8 +51,8 @@ export function sse(): ClientAdapter {
       const soon = world.monotonic() - began < HELLO_LIMIT;
       // A server that asks for patience was reached; a link that was closed soon says nothing.
       if (covered || (soon && life.aborted) || (error as ListenError).retryAfter) throw error;
-      blocked += soon ? 1 : 2;
-      if (life.aborted || blocked < STREAMS_BLOCKED) throw error;
+      way.blocked += soon ? 1 : 2;
+      if (life.aborted || way.blocked < STREAMS_BLOCKED) throw error;
     }
   }
 
@@ -89,30 +69,15 @@ export function sse(): ClientAdapter {
         );
 
       async function run(): Promise<void> {
-        const streams = world.monotonic() >= streamAt;
+        const streams = world.monotonic() >= way.streamAt;
         if (streams) {
-          if (blocked < STREAMS_BLOCKED) await stream(host, ask, signal);
+          if (way.blocked < STREAMS_BLOCKED) await stream(host, ask, signal);
           // Unless polls get further: then one more failure is enough.
-          blocked = 0;
+          way.blocked = 0;
         }
         host.via('poll');
-        const { poll } = await import('./long-poll.js');
-        // The first answer says where we are; only then there is something to wait for.
-        let wait = await poll(host, ask, 'once', signal);
-        if (streams) {
-          blocked = STREAMS_BLOCKED - 1;
-          streamAt = world.monotonic() + pollFor * (0.5 + world.random());
-          pollFor = Math.min(2 * pollFor, STREAM_AGAIN_MAX);
-        }
-        let again = streamAt;
-        while (!signal.aborted) {
-          if (world.monotonic() >= again) {
-            // A link beside this one tries it, and polls go on meanwhile.
-            host.again();
-            again = world.monotonic() + pollFor;
-          }
-          wait = await poll(host, ask, wait, signal);
-        }
+        const { pollOn } = await import('./long-poll.js');
+        await pollOn(host, ask, signal, way, streams);
       }
 
       // Links are opened from inside the core's turn: nothing may come back before `open` returned.

@@ -220,7 +220,7 @@ export interface Link {
    * that the channel's listeners get, and another content at the same position is news: the log's copy may be a merge,
    * which stands for an older one too. Without it, news is what is after the newest.
    */
-  readonly sees?: ((read: { readonly position: Position | undefined }, form: WireNotification) => boolean) | undefined;
+  readonly sees?: ((read: { readonly position?: Position | undefined }, form: WireNotification) => boolean) | undefined;
   /** Once ready, it may say nothing for any time, and ends by itself when it carries nothing: no watchdog ends it. */
   readonly quiet?: boolean | undefined;
   /** Ends the link. No event and no `down` comes after it. Closing twice is allowed. */

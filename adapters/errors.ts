@@ -45,9 +45,9 @@ export const FINAL_CODES: ReadonlySet<ErrorCode> = /* @__PURE__ */ new Set<Error
 /** Every error that this package gives to an application. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
-  readonly code: ErrorCode;
+  declare readonly code: ErrorCode;
   /** How long the server asks to wait before the next try, in milliseconds; without it the backoff decides. */
-  readonly retryAfter: number | undefined;
+  declare readonly retryAfter: number | undefined;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown; retryAfter?: number | undefined }) {
     super(message || code, options);

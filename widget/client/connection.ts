@@ -175,16 +175,16 @@ export function createConnection(
     held.heard = world.clock();
     if (type === 'hello') {
       held.heartbeat = event.heartbeat;
+      core.turn = event.turn;
       hello(event);
       if (held.ended) return;
       // The server has another adapter than it had. Nodes that disagree for a while must not be asked in a loop.
       const { config } = core;
       if (config && event.provider && event.provider !== config.provider) leaveIn(world.random() * DEGRADED);
     }
-    // A node that has just started counts only those who were faster: what was told before holds until it counts again.
-    if (type === 'hello') core.turn = event.turn;
-    if (type === 'hello' || type === 'heartbeat')
-      core.spread = held === opening ? Math.max(core.spread, event.spread) : event.spread;
+    // In `hello` and heartbeats. A node that has just started counts only those who were faster: what was told before
+    // holds until it counts again.
+    if ('spread' in event) core.spread = held === opening ? Math.max(core.spread, event.spread) : event.spread;
     if (type === 'heartbeat' && held === current) {
       if (event.degraded) degradedSince ??= world.clock();
       // It speaks and proves its tail: whatever made us doubt is over.

@@ -9,19 +9,20 @@ import type { Listener } from './listener.js';
 import type { News } from './load-race.js';
 import type { PageWorld } from './world.js';
 
-/** Actions of one object that are remembered for listeners to come; applications name a handful. */
-const MAX_ACTIONS = 200;
-/** Addressed objects and actions that are kept; a person's page is told of a handful. The oldest goes first. */
-const MAX_HINTS = 500;
+/**
+ * Actions of one object, and addressed objects and actions, that are remembered for listeners to come: applications name
+ * a handful, and a person's page is told of a handful. The oldest goes first.
+ */
+const MAX_NEWS = 500;
 /** Until `/config` names it: how long the log keeps a notification, in milliseconds. */
 const RETENTION = 420_000;
 
 /** How far a channel was read. */
 export interface Cursor {
   /** Everything up to it was received; `undefined` before its first `ready`. */
-  position: Position | undefined;
+  position?: Position | undefined;
   /** The newest notification that was handed on. */
-  seen: Position | undefined;
+  seen?: Position | undefined;
 }
 
 /** The signed proof of `/auth`, for all objects that were granted in one answer. */
@@ -37,45 +38,35 @@ export interface Subscription extends Cursor {
   readonly id: string | undefined;
   readonly listeners: Set<Listener>;
   /** By action, the newest notification. */
-  latest: Map<string, News>;
+  readonly latest: Map<string, News>;
   /** Nothing since this moment is unknown. */
-  known: number | undefined;
+  known?: number | undefined;
   /** Nothing after this position is unknown. */
-  since: Position | undefined;
+  since?: Position | undefined;
   /** It must be refreshed when it is covered again. */
-  lost: boolean;
-  grant: Grant | undefined;
-  refused: ListenError | undefined;
+  lost?: boolean;
+  grant?: Grant | undefined;
+  refused?: ListenError | undefined;
   /** In an `/auth` request. */
-  asking: boolean;
+  asking?: boolean;
   /** It was to be asked again since that request began: a refusal in its answer says nothing. */
-  anew: boolean;
+  anew?: boolean;
   /** The timer of its linger. */
   linger?: unknown;
 }
 
 /** A cursor, or a subscription, that has heard nothing yet. */
-export const newCursor = (): Cursor => ({ position: undefined, seen: undefined });
-
-const blank = () => ({
-  ...newCursor(),
-  latest: new Map<string, News>(),
-  known: undefined,
-  since: undefined,
-  lost: false,
-  grant: undefined,
-  refused: undefined,
-  asking: false,
-  anew: false,
-});
+export const newCursor = (): Cursor => ({});
 
 export function createSubscription(channel: Channel, { entity, id }: { entity: string; id?: string }): Subscription {
-  return { channel, entity, id, listeners: new Set(), ...blank() };
+  return { channel, entity, id, listeners: new Set(), latest: new Map() };
 }
 
 /** Another user: nothing of the former one's may stay, and what is shown is not this one's. */
 export function forgetAll(sub: Subscription): void {
-  Object.assign(sub, blank());
+  sub.latest.clear();
+  sub.position = sub.seen = sub.known = sub.since = sub.grant = sub.refused = undefined;
+  sub.lost = false;
   for (const listener of sub.listeners) {
     listener.pending = true;
     listener.resync(0);
@@ -105,6 +96,16 @@ export function moveTo(cursor: Cursor, position: Position): void {
   if (!cursor.position || !isAfter(cursor.position, position)) cursor.position = position;
 }
 
+/** Keeps news under a key, unless newer ones are there. Tells whether others had to go for it. */
+function keep(kept: Map<string, News>, key: string, notification: WireNotification, at: number): boolean {
+  const former = kept.get(key);
+  // Of the same place it may be a merge, which covers more.
+  if (former && isAfter(former[0].position, notification.position)) return false;
+  kept.delete(key);
+  kept.set(key, [notification, at]);
+  return trim(kept, MAX_NEWS);
+}
+
 /** Keeps news for listeners that attach later: the newest of each action. */
 export function remember(
   world: PageWorld,
@@ -112,15 +113,10 @@ export function remember(
   notification: WireNotification,
   at: number = world.clock(),
 ): void {
-  const { action, position } = notification;
-  const former = sub.latest.get(action);
-  // Of the same place it may be a merge, which covers more.
-  if (former && isAfter(former[0].position, position)) return;
-  sub.latest.set(action, [notification, at]);
   // What is dropped is no longer known: who loaded before now refreshes.
-  if (trim(sub.latest, MAX_ACTIONS)) {
+  if (keep(sub.latest, notification.action, notification, at)) {
     sub.known = world.clock();
-    sub.since = position;
+    sub.since = notification.position;
   }
 }
 
@@ -138,13 +134,7 @@ export function rememberLatest(world: PageWorld, sub: Subscription, latest: Late
 
 /** Keeps a notification that was addressed to this page for listeners that attach later, by object and action. */
 export function keepHint({ world, hints }: Core, notification: WireNotification): void {
-  const key = `${channelOf(notification)} ${notification.action}`;
-  // The user's and the session's channels keep no order between them where a provider carries them.
-  const former = hints.get(key);
-  if (former && isAfter(former[0].position, notification.position)) return;
-  hints.delete(key);
-  hints.set(key, [notification, world.clock()]);
-  trim(hints, MAX_HINTS);
+  keep(hints, `${channelOf(notification)} ${notification.action}`, notification, world.clock());
 }
 
 /** The hints that concern an object, or the entity as a whole, for as long as the log keeps them. */

@@ -27,9 +27,10 @@ export function normaliseActions(actions: Actions, registries: Registries): Row[
     ? actions
     : Object.entries(actions ?? {}).map(([on, run]) => ({ on, run }));
   const rows = given.map((row, index): Row => {
-    const { on, run, otherwise, ...rest } = row ?? {};
-    const normal: Row = { ...rest, on: list(on), run: list(run), otherwise: list(otherwise) };
-    const [unknown] = [...normal.run, ...normal.otherwise, ...list(rest.when), ...list(rest.onError)]
+    const { on, run, otherwise, when, onError } = row ?? {};
+    const normal: Row = { ...row, on: list(on), run: list(run), otherwise: list(otherwise) };
+    const [unknown] = normal.run
+      .concat(normal.otherwise, list<unknown>(when) as string[], list<unknown>(onError) as string[])
       .filter((each) => typeof each !== 'function' && !find(each, registries))
       .map((each) => JSON.stringify(each));
     let flaw: string | undefined;

@@ -52,6 +52,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   const formerEpochs = new Set<string>();
   /** The end of the tick. */
   const [tick, stopTick] = createTimer(world, pursue);
+  /** It was set in this turn. In a later one it is set anew, since a timer of a hidden page may come in a minute. */
+  let ticking = false;
   let paused = false;
   /** The page was left, or is frozen; it may come back. */
   let gone: boolean | undefined;
@@ -113,7 +115,12 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   /** Something changed: the status at once, the traffic at the end of the tick, so that a tick's changes go as one. */
   function changed(): void {
     status.update();
-    if (closed) return;
+    if (closed || ticking) return;
+    // A timer costs 15 µs in a page that has just begun, and each channel of it would set one.
+    ticking = true;
+    queueMicrotask(() => {
+      ticking = false;
+    });
     tick(0);
   }
 
@@ -314,7 +321,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
       sub.anew = true;
       if (fatal) restart();
       // What was addressed to this page says nothing of the rest of the past.
-      listener.race([hintsFor(core, checked.entity, checked.id), Number.NEGATIVE_INFINITY, given.position]);
+      if (core.hints.size)
+        listener.race([hintsFor(core, checked.entity, checked.id), Number.NEGATIVE_INFINITY, given.position]);
       if (isCovered(sub)) listener.settle(sub);
       return listener.face;
     },

@@ -8,6 +8,7 @@ import { comparePositions, isAfter, type Position } from '../adapters/position.j
 import type { Latest } from '../adapters/protocol.js';
 import type { HistoryReader, Kept } from '../adapters/reading.js';
 import { channelsOf, everyOf, mergeEntries, type Route, routeOf } from '../adapters/route.js';
+import { createOrder, type Linked } from './order.js';
 import { replayOf } from './replay.js';
 
 export interface History extends HistoryReader {
@@ -48,6 +49,9 @@ export interface Later {
   readonly marks: readonly { readonly position: Position; readonly entry: ResyncEntry | RevokeEntry }[];
 }
 
+/** With its place among all. */
+interface Placed extends Kept, Linked<Placed> {}
+
 interface Marked {
   readonly position: Position;
   readonly entry: ResyncEntry | RevokeEntry;
@@ -56,16 +60,13 @@ interface Marked {
   readonly early?: true;
 }
 
-/** The part of the cap that is dropped with the first entry above it. */
-const SLACK = 1 / 128;
-
 /** The key under which `resync` and `revoke` of everything are kept. No channel is empty. */
 const EVERYTHING = '';
 
 export function createHistory(window: LogWindow, { retention, cap, now }: HistoryOptions): History {
-  const channels = new Map<Channel, Map<string, Kept>>();
-  /** Every kept entry, ascending: a set keeps the order of insertion, and a replaced entry is put at its end. */
-  const order = new Set<Kept>();
+  const channels = new Map<Channel, Map<string, Placed>>();
+  /** Every kept entry, ascending: what replaces another is put at the end. */
+  const order = createOrder<Placed>();
   /** Resyncs by channel, and revocations by user and channel: keys of their own, which no notification replaces. */
   const resyncs = new Map<string, Marked>();
   const revocations = new Map<string, Marked>();
@@ -79,24 +80,32 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
     position: Position,
     entry: NotificationEntry,
     at: number | undefined,
-  ): void {
+  ): Placed {
     let keys = channels.get(channel);
     if (!keys) {
       keys = new Map();
       channels.set(channel, keys);
     }
     const older = keys.get(route.key);
-    if (older) {
-      order.delete(older);
-      keys.delete(route.key);
-    }
-    const kept: Kept = { channel, position, route, at, entry: older ? mergeEntries(older.entry, entry) : entry };
+    if (older) order.remove(older);
+    const kept: Placed = {
+      channel: older?.channel ?? channel,
+      position,
+      // An object's next entry is routed as its last one was. What lives long already need not be made again: with the
+      // collector's work, a fifth of what an entry costs.
+      route: older && entry.to === undefined && channel !== route.reduced ? older.route : route,
+      at,
+      entry: older ? mergeEntries(older.entry, entry) : entry,
+      before: undefined,
+      behind: undefined,
+    };
     keys.set(route.key, kept);
     order.add(kept);
+    return kept;
   }
 
-  function drop(kept: Kept): void {
-    order.delete(kept);
+  function drop(kept: Placed): void {
+    order.remove(kept);
     const keys = channels.get(kept.channel);
     keys?.delete(kept.route.key);
     if (keys?.size === 0) channels.delete(kept.channel);
@@ -104,13 +113,9 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
     if (kept.at !== undefined && kept.at > knownSince) knownSince = kept.at;
   }
 
-  /**
-   * Drops somewhat more than it must. A walk over a set first passes the places of all that was replaced or dropped since the
-   * set was last rebuilt, which, made for each entry, was up to three quarters of its cost.
-   */
   function trim(): void {
     for (const kept of order) {
-      if (order.size <= cap - Math.floor(cap * SLACK)) break;
+      if (order.size() <= cap) break;
       drop(kept);
     }
   }
@@ -152,8 +157,8 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
       return floor;
     },
     forgotten: (position) => (comparePositions(position, revocationFloor) ?? -1) < 0,
-    known: () => now() - knownSince,
-    size: () => order.size,
+    known: () => Math.max(0, now() - knownSince),
+    size: order.size,
     start(loaded) {
       // The cap may have raised the floor meanwhile, and the tail may have gone on already.
       if (!isAfter(floor, loaded.floor)) ({ floor } = loaded);
@@ -165,17 +170,19 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
     revoke: (entry) => revoke(entry, { position: top, entry, at: now(), early: true }),
     apply({ position, entry }, live) {
       if (!isAfter(top, position)) top = position;
-      const at = now();
+      // Rounded up, so that nothing looks older than it is. A fraction would be an object of its own in each entry.
+      const at = Math.ceil(now());
       if (entry.kind === 'resync') {
         const scopes = entry.objects ? entry.objects.flatMap(channelsOf) : [EVERYTHING];
         for (const scope of scopes) renew(resyncs, scope, { position, entry, at });
       } else if (entry.kind === 'revoke') {
         revoke(entry, { position, entry, at });
       } else {
-        const route = routeOf(entry);
-        for (const channel of route.full) keep(channel, route, position, entry, live ? at : undefined);
-        if (route.reduced !== undefined) keep(route.reduced, route, position, entry, live ? at : undefined);
-        if (order.size > cap) trim();
+        const since = live ? at : undefined;
+        let route = routeOf(entry);
+        for (const channel of route.full) ({ route } = keep(channel, route, position, entry, since));
+        if (route.reduced !== undefined) keep(route.reduced, route, position, entry, since);
+        if (order.size() > cap) trim();
       }
     },
     expire() {
@@ -230,10 +237,13 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
         const earliest = from.get(every);
         if (earliest === undefined || isAfter(earliest, position)) from.set(every, position);
       }
-      return { resync, replay: replayOf(channels, from) };
+      return { resync, replay: from.size === 0 ? [] : replayOf(channels, from) };
     },
     latest(channel, own) {
       const every = everyOf(channel);
+      // Most channels of a stream have no news.
+      const quiet = !channels.has(channel) && !(every !== undefined && channels.has(every));
+      if (quiet && !own.some((address) => channels.has(address))) return undefined;
       const found = new Map<string, Latest>();
       const note = ({ position, at, entry }: Kept): void => {
         const { action, changedDate, unordered } = entry.notification;

@@ -20,10 +20,11 @@ export interface Bundle {
   readonly code: string;
   /** The files that are in it, from the root. */
   readonly files: readonly string[];
-  /** Of what is loaded at once, after `gzip -9`, in bytes. */
+  /** Of what is loaded at once, after `gzip -9`, in bytes; and before it. */
   readonly size: number;
-  /** The chunks that are loaded when they are needed, each by its name with its size after `gzip -9`. */
-  readonly lazy: readonly { readonly name: string; readonly size: number }[];
+  readonly minified: number;
+  /** The chunks that are loaded when they are needed, each by its name. */
+  readonly lazy: readonly { readonly name: string; readonly size: number; readonly minified: number }[];
 }
 
 export async function bundle(root: string, options: BundleOptions): Promise<Bundle> {
@@ -65,11 +66,15 @@ export async function bundle(root: string, options: BundleOptions): Promise<Bund
   const files = chunks.flatMap((chunk) => chunk.moduleIds).map((id) => id.replace(root, '').replace(/^\//, ''));
   const atOnce = new Set(chunks.filter((chunk) => chunk.isEntry));
   for (const { imports } of atOnce) for (const chunk of chunks) if (imports.includes(chunk.fileName)) atOnce.add(chunk);
+  const first = [...atOnce].map((chunk) => chunk.code).join('\n');
   return {
     code,
     files,
-    size: zipped([...atOnce].map((chunk) => chunk.code).join('\n')),
-    lazy: chunks.filter((chunk) => !atOnce.has(chunk)).map((chunk) => ({ name: chunk.name, size: zipped(chunk.code) })),
+    size: zipped(first),
+    minified: Buffer.byteLength(first),
+    lazy: chunks
+      .filter((chunk) => !atOnce.has(chunk))
+      .map(({ name, code }) => ({ name, size: zipped(code), minified: Buffer.byteLength(code) })),
   };
 }
 

@@ -22,6 +22,9 @@ export interface Published {
 /** Publishes and waits until all has arrived. `listeners`: how many hold each object. */
 export async function publish(standing: Standing, listeners: number, publishing: Publishing): Promise<Published> {
   const { server, crowd } = standing;
+  // Told after every turn, or after a quarter of what may be on its way.
+  if (publishing.flight)
+    await crowd.tell(await server.call('hear'), Math.max(publishing.each ?? 1, publishing.flight / 4));
   const idle = await crowd.take();
   const before = await server.call('used', false);
   const began = performance.now();

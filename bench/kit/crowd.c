@@ -7,6 +7,7 @@
  *   open PORT COUNT ATONCE READY REPLY FILE  connections, so many at once in the making; READY ends a server's greeting.
  *                                            FILE: requests, each as a line with its length and then its bytes, in turn
  *                                            REPLY: what is said after the first bytes have come, in hexadecimal, or -
+ *   tell PORT STEP                           tells the server there, whenever so many more have arrived, how many have in all
  *   take                                     what has arrived since the last `take`
  *   stall COUNT                              so many connections read nothing from now on
  *   close                                    ends all
@@ -60,6 +61,8 @@ static int request_count;
 static int epoll_fd;
 static uint64_t count, bytes, buckets[BUCKETS];
 static char buffer[READ_SIZE];
+static int tell_fd = -1;
+static uint64_t arrived, told, tell_step;
 
 static uint64_t micros(void) {
   struct timespec now;
@@ -150,6 +153,7 @@ static void scan(Connection *one, const char *text, size_t length, uint64_t now)
       }
       one->in_digits = 0;
       count++;
+      arrived++;
       buckets[bucket_of(now > one->value ? now - one->value : 0)]++;
       continue;
     }
@@ -233,6 +237,27 @@ static void answer_take(void) {
   memset(buckets, 0, sizeof buckets);
 }
 
+/* Lets the server go on as soon as what it has sent has been read. */
+static void tell(void) {
+  if (tell_fd < 0 || arrived - told < tell_step) return;
+  told = arrived;
+  char line[32];
+  int length = snprintf(line, sizeof line, "%llu\n", (unsigned long long)arrived);
+  if (write(tell_fd, line, (size_t)length) != length) die("tell");
+}
+
+static void tell_to(int to, int step) {
+  if (tell_fd >= 0) close(tell_fd);
+  tell_step = (uint64_t)step;
+  arrived = told = 0;
+  tell_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int on = 1;
+  setsockopt(tell_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)to)};
+  inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+  if (connect(tell_fd, (struct sockaddr *)&address, sizeof address) < 0) die("tell");
+}
+
 /* Set while `open` has not been answered. */
 static int opening;
 
@@ -259,6 +284,9 @@ static void command(char *line) {
   }
   if (strncmp(line, "take", 4) == 0) {
     answer_take();
+  } else if (sscanf(line, "tell %d %d", &given_port, &number) == 2) {
+    tell_to(given_port, number);
+    puts("{}");
   } else if (sscanf(line, "stall %d", &number) == 1) {
     for (int index = 0; index < number && index < opened; index++)
       epoll_ctl(epoll_fd, EPOLL_CTL_DEL, connections[index].fd, NULL);
@@ -302,6 +330,7 @@ int main(void) {
       } else {
         Connection *one = &connections[events[n].data.u32];
         if (connections && one->fd >= 0) readable(one);
+        tell();
       }
     }
     if (opening) {

@@ -40,6 +40,8 @@ export interface Crowd {
     readonly requests: readonly Buffer[];
     readonly reply?: Buffer;
   }): Promise<void>;
+  /** Tells a server of the bench at this port, whenever so many more have arrived, how many have in all from now on. */
+  tell(port: number, step: number): Promise<void>;
   take(): Promise<Arrived>;
   /** Waits until nothing more comes, and takes it all. */
   settle(): Promise<Arrived>;
@@ -104,6 +106,9 @@ export async function startCrowd(): Promise<Crowd> {
       );
       rmSync(file);
       if (opened.ended > 0) throw new Error(`${opened.ended} of ${count} connections were refused`);
+    },
+    async tell(port, step) {
+      await ask(`tell ${port} ${step}`);
     },
     take: () => ask('take'),
     async settle() {

@@ -18,14 +18,19 @@ export const fanOut: Part = async ({ rounds }) => {
   const objects = Array.from({ length: BURST }, (_, n) => n + 1);
   const standing = await Promise.all([LIMIT, OURS, ...PEERS].map(stand));
   for (const one of standing) await one.connect(SOME, [objects]);
-  const once = { rate: 25, ms: MEASURE };
+  const once = { flight: 4 * SOME, each: SOME, ms: MEASURE };
   const often = { rate: 50, ms: MEASURE };
-  const ten = { rate: 10, ms: MEASURE, perTurn: BURST };
-  const same = { ...ten, same: true };
+  const ten = { flight: 2 * SOME * BURST, each: SOME * BURST, ms: MEASURE, perTurn: BURST };
+  /** Ours merges them. */
+  const same = (one: Standing) => ({
+    ...ten,
+    same: true,
+    ...(one.name === OURS.name && { flight: 2 * SOME, each: SOME }),
+  });
   for (const one of standing) {
     await publish(one, SOME, { ...once, ms: WARM });
     await publish(one, SOME, { ...ten, objects: BURST });
-    await publish(one, SOME, same);
+    await publish(one, SOME, same(one));
   }
   const figures = await compare(standing, rounds, [
     {
@@ -48,7 +53,7 @@ export const fanOut: Part = async ({ rounds }) => {
     },
     {
       wanted: [{ name: 'burst: ten times the same in a turn', unit: 'µs', target: 0.13 }],
-      measure: async (one) => [(await publish(one, SOME, same)).cpu],
+      measure: async (one) => [(await publish(one, SOME, same(one))).cpu],
     },
   ]);
   await end(standing);
@@ -60,12 +65,11 @@ export const fanOutMany: Part = async ({ rounds }) => {
   const sets = Array.from({ length: MANY }, (_, n) => [n + 1, SHARED]);
   const standing = await Promise.all([LIMIT, OURS, ...PEERS].map(stand));
   for (const one of standing) await one.connect(MANY, sets);
-  const shared = { rate: 3, ms: MEASURE, first: SHARED };
-  const own = { rate: 50, ms: MEASURE, perTurn: 16, objects: MANY };
+  const shared = { flight: 2 * MANY, each: MANY, ms: MEASURE, first: SHARED };
+  const own = { flight: 512, each: 16, ms: MEASURE, perTurn: 16, objects: MANY };
   for (const one of standing) {
     await publish(one, MANY, shared);
-    // So many that what each notification runs through is compiled, and not only what each delivery does.
-    await publish(one, 1, { ...own, rate: 200, perTurn: 64, ms: WARM });
+    await publish(one, 1, { ...own, ms: WARM });
   }
   const figures = await compare(standing, rounds, [
     {

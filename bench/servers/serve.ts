@@ -1,14 +1,19 @@
 /** What every server of the table answers to the one that measures it; each is a process of its own. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { serveParent } from '../kit/child.js';
 import { atRate, micros } from '../kit/clock.js';
 
-/** Notifications of one turn of the event loop, so many turns a second. */
+/** Notifications of one turn of the event loop, many times. */
 export interface Publishing {
-  /** Turns a second. */
-  readonly rate: number;
   /** For so long, in milliseconds. */
   readonly ms: number;
+  /** Turns a second; or, without it, the next turn as soon as no more deliveries are on their way than `flight`. */
+  readonly rate?: number;
+  readonly flight?: number;
+  /** Deliveries that a turn leads to. For `flight`. */
+  readonly each?: number;
   /** Notifications in each turn. Default 1. */
   readonly perTurn?: number;
   /** They are of so many objects, one after the other. Default 1. */
@@ -35,6 +40,8 @@ export interface Used {
 export interface ServerAnswers {
   /** Resolves with the port. */
   listen(mode: string): Promise<number>;
+  /** Hears from now on how much has arrived at the crowd. Resolves with the port where that is told. */
+  hear(): Promise<number>;
   /** Resolves with how many notifications there were. */
   publish(publishing: Publishing): Promise<number>;
   used(collect: boolean): Promise<Used>;
@@ -65,18 +72,63 @@ const ACTIONS = Array.from({ length: 90 }, (_, n) => `update${n + 10}`);
 /** As many digits as with a thousand listeners. */
 const SPREAD = 1_000;
 
+/** What the crowd says of what has arrived. A turn that was merged, say, is waited for no longer than this, in milliseconds. */
+const PATIENCE = 200;
+
 export function serveBench(server: BenchServer): void {
   let next = 0;
+  let arrived = 0;
+  let heard = (): void => {};
+  const ear = createServer((socket) => {
+    arrived = 0;
+    socket.on('data', (text) => {
+      arrived = Number(text.toString('latin1').trimEnd().split('\n').at(-1));
+      heard();
+    });
+  });
+
+  /** Turn after turn, with never more than so many deliveries on their way. Resolves with how many turns there were. */
+  async function keepFlying(ms: number, flight: number, each: number, run: () => void): Promise<number> {
+    const until = performance.now() + ms;
+    let turns = 0;
+    let sent = arrived;
+    while (performance.now() < until) {
+      if (sent - arrived + each <= Math.max(flight, each)) {
+        run();
+        turns++;
+        sent += each;
+        // Two: a server that writes at the end of the turn has written, and never joins this turn with the next one.
+        await turn();
+        await turn();
+        continue;
+      }
+      const late = setTimeout(() => {
+        sent = arrived;
+        heard();
+      }, PATIENCE);
+      await new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+      clearTimeout(late);
+    }
+    return turns;
+  }
+
   serveParent<ServerAnswers>({
     listen: (mode) => server.listen(mode),
-    async publish({ perTurn = 1, objects = 1, first = 1, same = false, name, ...pace }) {
+    async hear() {
+      if (!ear.listening) await once(ear.listen(0, '127.0.0.1'), 'listening');
+      return (ear.address() as AddressInfo).port;
+    },
+    async publish({ ms, rate, flight = 1, each = 1, perTurn = 1, objects = 1, first = 1, same = false, name }) {
       notifierName = name === undefined ? 'Ann' : 'A'.repeat(name);
-      const turns = await atRate(pace, () => {
+      const run = (): void => {
         for (let n = 0; n < perTurn; n++) {
           const action = same ? 'updated' : ACTIONS[next % ACTIONS.length];
           server.publish((next++ % objects) + first, action as string);
         }
-      });
+      };
+      const turns = await (rate === undefined ? keepFlying(ms, flight, each, run) : atRate({ rate, ms }, run));
       return turns * perTurn;
     },
     async used(collect) {

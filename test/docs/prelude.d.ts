@@ -39,6 +39,7 @@ declare global {
   const rights: { remove(user: SampleUser, order: SampleOrder): Promise<void> };
   const log: Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>;
   const form: { readonly isDirty: boolean };
+  function userOfSession(id: string): Promise<string | undefined>;
   function refetch(): Promise<void>;
   function getOrder(id: number, signal?: AbortSignal): Promise<SampleOrder>;
   function toast(): void;

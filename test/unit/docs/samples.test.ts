@@ -21,7 +21,7 @@ describe.each([
   ['docs/actions.md', 4],
   ['docs/data-libraries.md', 4],
   ['docs/server-rendering.md', 4],
-  ['docs/deploying.md', 1],
+  ['docs/deploying.md', 2],
   ['docs/postgres.md', 4],
   ['docs/background-jobs.md', 2],
 ] as const)('%s', (page, least) => {

@@ -1,6 +1,8 @@
 /**
  * Carries entries from the node's log to its live connections: once per tick, each rendering built once, joined for all
  * connections that get the same, written to the socket, conflated for those that do not read.
+ *
+ * About 300 lines long, because it is the one place where the states of a connection change: open, blocked, leaving, gone.
  */
 import { audienceChannel, type Channel, channelOf } from '../channel.js';
 import type { Logged, RevokeEntry } from '../contract.js';

@@ -62,7 +62,7 @@ export const BUGS: readonly Bug[] = [
     name: 'a load before what the node knows is trusted',
     part: 'client',
     file: 'widget/client/load-race.ts',
-    find: '(known ?? Number.POSITIVE_INFINITY) > began;',
+    find: '!((known as number) <= began);',
     replace: 'false;',
   },
   {
@@ -119,8 +119,8 @@ export const BUGS: readonly Bug[] = [
     name: 'a run that failed is owed only when something else waits',
     part: 'scheduler',
     file: 'widget/client/refresh.ts',
-    find: 'place.pending = trailing ? merge(pending, trailing) : pending;',
-    replace: 'place.pending = trailing && merge(pending, trailing);',
+    find: 'place.pending = place.pending ? merge(pending, place.pending) : pending;',
+    replace: 'place.pending = place.pending && merge(pending, place.pending);',
   },
   // Tabs.
   {
@@ -212,14 +212,14 @@ export const BUGS: readonly Bug[] = [
     name: 'of one key the oldest is kept, not the newest',
     part: 'history',
     file: 'server/history.ts',
-    find: '    const older = keys.get(route.key);\n    if (older) {\n',
-    replace: '    const older = keys.get(route.key);\n    if (older) {\n      return;\n',
+    find: '    if (older) order.remove(older);\n',
+    replace: '    if (older) return older;\n',
   },
   {
     name: 'what concerns an object is not kept for its list',
     part: 'history',
     file: 'server/history.ts',
-    find: '        if (route.reduced !== undefined) keep(route.reduced, route, position, entry, live ? at : undefined);\n',
+    find: '        if (route.reduced !== undefined) keep(route.reduced, route, position, entry, since);\n',
     replace: '',
   },
   // Grants and revocation.
@@ -227,8 +227,8 @@ export const BUGS: readonly Bug[] = [
     name: 'revocations do not cancel grants',
     part: 'grants',
     file: 'server/coverage.ts',
-    find: 'if (after === undefined || history.revoked(identity.users, channel, grant.position)) continue;',
-    replace: 'if (after === undefined) continue;',
+    find: 'if (!Object.hasOwn(asked, channel) || history.revoked(identity.users, channel, grant.position)) continue;',
+    replace: 'if (!Object.hasOwn(asked, channel)) continue;',
   },
   {
     name: 'grants never end',

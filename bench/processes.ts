@@ -4,32 +4,31 @@
  * measured in turn, so that what else the machine does hits all of them.
  */
 import type { AddressInfo } from 'node:net';
-import { setTimeout as wait } from 'node:timers/promises';
 import { createDistributor } from '../demo/server/distribute.js';
 import { startRedis } from '../test/kit/engines/redis.js';
 import { type Child, startChild } from './kit/child.js';
+import { LIMIT, requestsOf, stand } from './kit/contenders.js';
+import { type Crowd, startCrowd } from './kit/crowd.js';
 import { keep } from './kit/results.js';
-import { median, overRounds, quantile, short, table } from './kit/stats.js';
-import type { LimitAnswers } from './limit.js';
-import type { Arrived, LoadAnswers } from './load.js';
+import { median, overRounds, short, table } from './kit/stats.js';
 import type { BenchOptions } from './main.js';
 import { benchMemory } from './memory.js';
 import type { NodeAnswers, NodeParent } from './node.js';
 
 const COUNTS = [1, 2, 4] as const;
-const LOADS = 2;
+/** People, each with as many streams as the others. */
+const USERS = 400;
 /** Of one measurement, and of what goes before it so that caches are warm. Milliseconds. */
 const MEASURE = 3_000;
 const WARM = 500;
 /** Before the first one: so many times the rate, for so long, until the code is compiled. */
 const HURRY = 3;
 const FIRST = 4_000;
-/** How long the last deliveries are waited for, in milliseconds. */
-const PATIENCE = 5_000;
 
 /** What is measured: some server processes with streams. */
 interface Fleet {
   readonly name: string;
+  readonly crowd: Crowd;
   readonly processes: number;
   /** CPU time of all its processes so far, and the system's part of it, in microseconds. */
   cpu(): Promise<Used>;
@@ -51,12 +50,12 @@ interface Round {
   readonly p99: number;
   readonly lost: number;
   readonly cores: number;
-  readonly loadCores: number;
+  readonly crowdCores: number;
 }
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
-async function fleetOf(count: number, url: string): Promise<Fleet & { readonly port: number }> {
+async function fleetOf(count: number, url: string, connections: number): Promise<Fleet> {
   const distributor = createDistributor();
   const nodes: Child<NodeAnswers>[] = [];
   const namespace = `fleet-${count}`;
@@ -70,10 +69,19 @@ async function fleetOf(count: number, url: string): Promise<Fleet & { readonly p
   }
   await new Promise<void>((resolve) => distributor.server.listen(0, '127.0.0.1', resolve));
   const figures = () => Promise.all(nodes.map((node) => node.call('figures', false)));
+  const { port } = distributor.server.address() as AddressInfo;
+  const crowd = await startCrowd();
+  const sets = Array.from({ length: USERS }, () => [1]);
+  await crowd.open({
+    port,
+    count: connections,
+    ready: 'event: ready',
+    requests: await requestsOf('notify-listen', port, sets),
+  });
   return {
+    crowd,
     name: `${count} ${count === 1 ? 'process' : 'processes'}`,
     processes: count,
-    port: (distributor.server.address() as AddressInfo).port,
     async cpu() {
       const of = await figures();
       return { cpu: sum(of.map(({ cpu }) => cpu)), system: sum(of.map(({ system }) => system)) };
@@ -85,20 +93,22 @@ async function fleetOf(count: number, url: string): Promise<Fleet & { readonly p
     },
     connections: async () => (await figures()).map(({ connections }) => connections),
     async end() {
+      await crowd.end();
       distributor.server.close();
       for (const node of nodes) await node.end();
     },
   };
 }
 
-async function limitFleet(connections: number): Promise<Fleet & { readonly port: number }> {
-  const limit = await startChild<LimitAnswers>('limit.ts');
+async function limitFleet(connections: number): Promise<Fleet> {
+  const limit = await stand(LIMIT);
+  await limit.connect(connections, [[1]]);
   return {
-    name: 'limit',
+    name: limit.name,
+    crowd: limit.crowd,
     processes: 1,
-    port: await limit.call('open'),
-    cpu: () => limit.call('cpu'),
-    notifyAt: (rate, ms) => limit.call('notifyAt', { rate, ms }),
+    cpu: () => limit.server.call('used', false),
+    notifyAt: (rate, ms) => limit.server.call('publish', { rate, ms }),
     connections: async () => [connections],
     end: limit.end,
   };
@@ -108,28 +118,16 @@ export async function benchProcesses(options: BenchOptions): Promise<void> {
   const { rounds = 5, connections = 4_000, rate = 5 } = options;
   const redis = await startRedis();
   try {
-    const loads = await Promise.all(Array.from({ length: LOADS }, () => startChild<LoadAnswers>('load.ts')));
-    const fleets: Fleet[] = [];
-    for (const make of [() => limitFleet(connections), ...COUNTS.map((count) => () => fleetOf(count, redis.url))]) {
-      const fleet = await make();
-      const share = {
-        name: fleet.name,
-        port: fleet.port,
-        connections: connections / LOADS,
-        bare: fleet.name === 'limit',
-      };
-      await Promise.all(loads.map((load) => load.call('open', share)));
-      fleets.push(fleet);
-    }
+    const fleets = [await limitFleet(connections)];
+    for (const count of COUNTS) fleets.push(await fleetOf(count, redis.url, connections));
     for (const fleet of fleets) {
-      const made = await fleet.notifyAt(rate * HURRY, FIRST);
-      await arrive(fleet, loads, made * connections);
-      await Promise.all(loads.map((load) => load.call('arrived', fleet.name)));
+      await fleet.notifyAt(rate * HURRY, FIRST);
+      await fleet.crowd.settle();
     }
     const measured = new Map(fleets.map((fleet) => [fleet, [] as Round[]]));
     for (let round = 0; round < rounds; round++) {
       const order = round % 2 === 0 ? fleets : [...fleets].reverse();
-      for (const fleet of order) measured.get(fleet)?.push(await measure(fleet, loads, connections, rate));
+      for (const fleet of order) measured.get(fleet)?.push(await measure(fleet, connections, rate));
     }
     const even = await Promise.all(fleets.map((fleet) => fleet.connections()));
     const [limit, one] = [...measured.values()] as [Round[], Round[]];
@@ -164,9 +162,9 @@ export async function benchProcesses(options: BenchOptions): Promise<void> {
         ]),
       ),
     );
-    const busy = median([...measured.values()].flat().map(({ loadCores }) => loadCores));
-    console.log(`\nThe load's ${LOADS} processes together took ${short(busy)} of a core.`);
-    for (const part of [...loads, ...fleets]) await part.end();
+    const busy = median([...measured.values()].flat().map(({ crowdCores }) => crowdCores));
+    console.log(`\nThe crowd took ${short(busy)} of a core.`);
+    for (const fleet of fleets) await fleet.end();
     const idle = await idleNodes(redis.url, rate);
     console.log(
       `A notification costs the node that makes it ${short(idle.maker)} µs of CPU and every other node ${short(idle.hearer)} µs, with no stream.`,
@@ -184,39 +182,23 @@ export async function benchProcesses(options: BenchOptions): Promise<void> {
   }
 }
 
-/** Resolves with how many are missing when nobody waits for them any longer. */
-async function arrive(fleet: Fleet, loads: readonly Child<LoadAnswers>[], expected: number): Promise<number> {
-  const late = performance.now() + PATIENCE;
-  for (;;) {
-    const came = sum(await Promise.all(loads.map((load) => load.call('count', fleet.name))));
-    if (came >= expected || performance.now() > late) return expected - came;
-    await wait(20);
-  }
-}
-
-async function measure(
-  fleet: Fleet,
-  loads: readonly Child<LoadAnswers>[],
-  streams: number,
-  rate: number,
-): Promise<Round> {
-  const collect = async (): Promise<Arrived[]> => Promise.all(loads.map((load) => load.call('arrived', fleet.name)));
-  await arrive(fleet, loads, (await fleet.notifyAt(rate, WARM)) * streams);
-  const before = await collect();
+async function measure(fleet: Fleet, streams: number, rate: number): Promise<Round> {
+  const { crowd } = fleet;
+  await fleet.notifyAt(rate, WARM);
+  const idle = await crowd.settle();
   const [at, began] = [await fleet.cpu(), performance.now()];
-  const lost = await arrive(fleet, loads, (await fleet.notifyAt(rate, MEASURE)) * streams);
+  const expected = (await fleet.notifyAt(rate, MEASURE)) * streams;
+  const arrived = await crowd.settle();
   const used = await fleet.cpu();
   const ms = performance.now() - began;
-  const after = await collect();
-  const latencies = after.flatMap((one) => one.latencies);
   return {
-    cpuPerDelivery: (used.cpu - at.cpu) / latencies.length,
-    systemPerDelivery: (used.system - at.system) / latencies.length,
-    p50: quantile(latencies, 0.5) / 1_000,
-    p99: quantile(latencies, 0.99) / 1_000,
-    lost,
+    cpuPerDelivery: (used.cpu - at.cpu) / arrived.count,
+    systemPerDelivery: (used.system - at.system) / arrived.count,
+    p50: arrived.p50 / 1_000,
+    p99: arrived.p99 / 1_000,
+    lost: expected - arrived.count,
     cores: (used.cpu - at.cpu) / 1_000 / ms,
-    loadCores: sum(after.map((one, n) => one.cpu - (before[n]?.cpu ?? 0))) / 1_000 / ms,
+    crowdCores: (arrived.cpu - idle.cpu) / 1_000 / ms,
   };
 }
 

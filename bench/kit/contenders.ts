@@ -73,7 +73,8 @@ export async function stand({ name, entry, mode = '', speaks }: Contender): Prom
 /** Requests for access at once. */
 const AT_ONCE = 16;
 
-async function requestsOf(
+/** What a connection says to a server, for each set of objects; where access must be granted, it is asked for here. */
+export async function requestsOf(
   speaks: Contender['speaks'],
   port: number,
   sets: readonly (readonly number[])[],

@@ -45,28 +45,32 @@ export function notificationEntry(
       `to: names ${recipients} recipients, but at most ${MOST_RECIPIENTS} in one call; notify in parts`,
     );
   const named = checkObject(object);
-  const dated = object.changedDate === undefined;
   const excluded = except && hashAll(except, 'except', secrets);
   const hidden = excluded && [...(excluded.users ?? []), ...(excluded.sessions ?? [])];
-  const notification: Notification = {
-    ...named,
-    action: checkAction(action),
-    changedDate: dated ? new Date().toISOString() : checkChangedDate(object.changedDate),
-    ...(dated && { unordered: true as const }),
-    ...(notifier !== undefined && { notifier }),
-    ...(cause !== undefined && { cause }),
-    ...(hidden?.length && { except: hidden }),
-    ...(detail !== undefined && { detail: jsonOf(detail) }),
-  };
+  // Field by field: with spreads a call took five times as long, and whatever read the hint later did so slowly, too.
+  const changedDate = dateOf(object);
+  const notification: Draft<Notification> =
+    named.id === undefined
+      ? { entity: named.entity, action: checkAction(action), changedDate }
+      : { entity: named.entity, id: named.id, action: checkAction(action), changedDate };
+  if (object.changedDate === undefined) notification.unordered = true;
+  if (notifier !== undefined) notification.notifier = notifier;
+  if (cause !== undefined) notification.cause = cause;
+  if (hidden?.length) notification.except = hidden;
+  if (detail !== undefined) notification.detail = jsonOf(detail);
   checkWireSize(notification);
-  return {
-    kind: 'notification',
-    notification,
-    ...(to && { to: hashAll(to, 'to', secrets) }),
-    ...(spread === false && { spread: false as const }),
-    // One key may stand for a call with several objects: each of them is a notification of its own.
-    ...(dedupeKey !== undefined && { dedupeKey: `${dedupeKey} ${channelOf(named)} ${action}` }),
-  };
+  const entry: Draft<NotificationEntry> = { kind: 'notification', notification };
+  if (to) entry.to = hashAll(to, 'to', secrets);
+  if (spread === false) entry.spread = false;
+  // One key may stand for a call with several objects: each of them is a notification of its own.
+  if (dedupeKey !== undefined) entry.dedupeKey = `${dedupeKey} ${channelOf(named)} ${action}`;
+  return entry;
+}
+
+type Draft<T> = { -readonly [Key in keyof T]: T[Key] };
+
+function dateOf({ changedDate }: ChangedObject): string | number {
+  return changedDate === undefined ? new Date().toISOString() : checkChangedDate(changedDate);
 }
 
 /** @throws TypeError that names the field. */

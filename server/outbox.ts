@@ -37,6 +37,13 @@ export interface OutboxOptions {
   readonly onError: (error: unknown) => void;
 }
 
+/** An append that the log has not answered. */
+interface Question {
+  readonly failed: (error: unknown) => void;
+  late: NodeJS.Timeout | undefined;
+  over: boolean;
+}
+
 interface Waiting {
   readonly entry: LogEntry;
   readonly since: number;
@@ -54,19 +61,53 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  async function tryAppend(entries: readonly LogEntry[]): Promise<readonly Position[]> {
-    let late: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      late = setTimeout(
-        () => reject(new Error(`The log "${log.name}" did not acknowledge within ${timeout} ms.`)),
-        timeout,
-      );
-    });
+  /** What the log was asked in this turn and has not answered; see {@link watch}. */
+  const unwatched = new Set<Question>();
+  let watching = false;
+
+  /** Asks the log to take entries; one of both is called, once, within `timeout`. */
+  function ask(
+    entries: readonly LogEntry[],
+    taken: (positions: readonly Position[]) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    const question: Question = { failed, late: undefined, over: false };
     try {
-      return await Promise.race([log.append(entries), limit]);
-    } finally {
-      clearTimeout(late);
+      log.append(entries).then(
+        (positions) => {
+          if (end(question)) taken(positions);
+        },
+        (error) => {
+          if (end(question)) failed(error);
+        },
+      );
+    } catch (error) {
+      failed(error);
+      return;
     }
+    unwatched.add(question);
+    if (!watching) setImmediate(watch);
+    watching = true;
+  }
+
+  /** Whether it was not over. */
+  function end(question: Question): boolean {
+    if (question.over) return false;
+    question.over = true;
+    if (!unwatched.delete(question)) clearTimeout(question.late);
+    return true;
+  }
+
+  /** A log in this process answers in the turn in which it is asked: a timer for each would cost as much as the rest. */
+  function watch(): void {
+    watching = false;
+    for (const question of unwatched) {
+      question.late = setTimeout(() => {
+        const late = new Error(`The log "${log.name}" did not acknowledge within ${timeout} ms.`);
+        if (end(question)) question.failed(late);
+      }, timeout);
+    }
+    unwatched.clear();
   }
 
   function giveUp(entry: LogEntry): void {
@@ -134,7 +175,8 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
         lost === null ? [{ kind: 'resync' }] : lost.size > 0 ? [{ kind: 'resync', objects: [...lost.values()] }] : [];
       if (batch.length + resync.length === 0) return;
       try {
-        await tryAppend([...resync, ...batch.map(({ entry }) => entry)]);
+        const asked = [...resync, ...batch.map(({ entry }) => entry)];
+        await new Promise<unknown>((resolve, reject) => ask(asked, resolve, reject));
         underWay = 0;
         attempt = 0;
       } catch (error) {
@@ -165,25 +207,26 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   const pending = (): number => underWay + buffer.length + (givenUp === null ? 1 : givenUp.size);
 
   return {
-    async append(entries) {
-      if (entries.length === 0) return { accepted: true, positions: [] };
+    append(entries) {
+      if (entries.length === 0) return Promise.resolve({ accepted: true, positions: [] });
       if (closed) {
         // Reported, not thrown: what it tells of has happened, in a database that has committed it.
         onError(new Error(`${entries.length} notifications came after close(); nobody hears of them.`));
-        return { accepted: false };
+        return Promise.resolve({ accepted: false });
       }
       // Behind what waits: a newer notification must not make the log look as if it had the older one.
       if (pending() > 0) {
         hold(entries);
-        return { accepted: false };
+        return Promise.resolve({ accepted: false });
       }
-      try {
-        return { accepted: true, positions: await tryAppend(entries) };
-      } catch (error) {
-        onError(error);
-        hold(entries);
-        return { accepted: false };
-      }
+      return new Promise((resolve) => {
+        const taken = (positions: readonly Position[]): void => resolve({ accepted: true, positions });
+        ask(entries, taken, (error) => {
+          onError(error);
+          hold(entries);
+          resolve({ accepted: false });
+        });
+      });
     },
     waiting: () => underWay + buffer.length,
     async close(ms) {

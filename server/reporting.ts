@@ -85,8 +85,9 @@ export function unbreakable(logger: (line: LogLine) => void): (line: LogLine) =>
   };
 }
 
-export function consoleLogger({ level, message, ...fields }: LogLine): void {
-  if (level === 'debug') return;
+export function consoleLogger(line: LogLine): void {
+  if (line.level === 'debug') return;
+  const { level, message, ...fields } = line;
   const text = `[notify-listen] ${message}`;
   if (Object.keys(fields).length > 0) console[level](text, fields);
   else console[level](text);

@@ -67,8 +67,8 @@ export function createWindow(options: WindowOptions): Window {
 
   let stored: Stored[] = [...(from?.stored ?? [])];
   let first = 0; // index of the oldest entry that is not dropped
-  let floor = from?.floor ?? 0;
-  let top = from?.top ?? 0;
+  let floor = place(from?.floor ?? 0);
+  let top = place(from?.top ?? 0);
   let offset = from?.offset ?? 0;
   const byKey = new Map<string, Stored>();
   for (const one of stored) note(one);
@@ -82,11 +82,11 @@ export function createWindow(options: WindowOptions): Window {
     if (key !== undefined) byKey.set(key, one);
   }
 
-  function drop(): void {
-    const oldest = now() - retention;
+  function drop(at: number): void {
+    const oldest = at - retention;
     let one = stored[first];
     while (one && (one.at <= oldest || stored.length - first > cap)) {
-      floor = offsetOf(one.logged.position);
+      floor = one.logged.position;
       const key = keyOf(one.logged.entry);
       if (key !== undefined && byKey.get(key) === one) byKey.delete(key);
       one = stored[++first];
@@ -98,20 +98,20 @@ export function createWindow(options: WindowOptions): Window {
   }
 
   const kept = (): readonly Stored[] => {
-    drop();
+    drop(now());
     return stored.slice(first);
   };
 
   return {
     bounds() {
-      drop();
-      return { floor: place(floor), top: place(top) };
+      drop(now());
+      return { floor, top };
     },
     draft() {
-      drop();
       const at = now();
+      drop(at);
       const added: Logged[] = [];
-      const own = new Map<string, Position>();
+      let own: Map<string, Position> | undefined;
       return {
         added,
         add(entries) {
@@ -121,12 +121,12 @@ export function createWindow(options: WindowOptions): Window {
             const key = keys[index];
             if (key !== undefined) {
               const older = byKey.get(key);
-              const known = own.get(key) ?? (older && at < older.until ? older.logged.position : undefined);
+              const known = own?.get(key) ?? (older && at < older.until ? older.logged.position : undefined);
               if (known) return known;
             }
             offset += 1 + gap();
             const position = place(offset);
-            if (key !== undefined) own.set(key, position);
+            if (key !== undefined) own = (own ?? new Map<string, Position>()).set(key, position);
             added.push({ position, entry });
             return position;
           });
@@ -134,17 +134,18 @@ export function createWindow(options: WindowOptions): Window {
       };
     },
     accept({ added }) {
-      const at = now();
+      // Whole, since a fraction would be an object of its own in each entry.
+      const at = Math.ceil(now());
       for (const logged of added) {
         const one = { logged, at, until: at + retention };
         stored.push(one);
         note(one);
-        top = offsetOf(logged.position);
+        top = logged.position;
       }
-      drop(); // the cap holds after a large batch too
+      drop(at); // the cap holds after a large batch too
     },
     entries: () => kept().map(({ logged }) => logged),
-    content: () => ({ stored: kept(), floor, top, offset }),
+    content: () => ({ stored: kept(), floor: offsetOf(floor), top: offsetOf(top), offset }),
   };
 }
 

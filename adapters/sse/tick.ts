@@ -98,10 +98,13 @@ export function createTick({ listeners, soon, write, counts, everywhere }: TickO
   return {
     add({ position, entry }, serial) {
       const route = routeOf(entry);
-      const key = `${route.full.join()} ${route.key}`;
+      const { full } = route;
+      const key = `${full.length === 1 ? full[0] : full.join()} ${route.key}`;
       const older = waiting.get(key);
-      if (older) counts.conflated += 1;
-      waiting.delete(key);
+      if (older) {
+        counts.conflated += 1;
+        waiting.delete(key);
+      }
       waiting.set(key, { position, route, serial, entry: older ? mergeEntries(older.entry, entry) : entry });
       if (scheduled) return;
       scheduled = true;

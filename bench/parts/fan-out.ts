@@ -66,7 +66,7 @@ export const fanOutMany: Part = async ({ rounds }) => {
   const standing = await Promise.all([LIMIT, OURS, ...PEERS].map(stand));
   for (const one of standing) await one.connect(MANY, sets);
   const shared = { flight: 2 * MANY, each: MANY, ms: MEASURE, first: SHARED };
-  const own = { flight: 512, each: 16, ms: MEASURE, perTurn: 16, objects: MANY };
+  const own = { flight: 512, each: 16, ms: MEASURE, perTurn: 16, objects: MANY, same: true };
   for (const one of standing) {
     await publish(one, MANY, shared);
     await publish(one, 1, { ...own, ms: WARM });

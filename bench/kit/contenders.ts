@@ -1,16 +1,19 @@
 /** The servers of the table: how each is started, and what a connection says to it. */
+import { existsSync } from 'node:fs';
 import { Agent, request as ask } from 'node:http';
 import type { AuthAnswer } from '../../adapters/protocol.js';
 import type { ServerAnswers } from '../servers/serve.js';
 import { type Child, startChild } from './child.js';
 import { type Crowd, startCrowd } from './crowd.js';
 
+const NCHAN = '/usr/lib/nginx/modules/ngx_nchan_module.so';
+
 /** A server that can be measured. */
 export interface Contender {
   readonly name: string;
   readonly entry: string;
   readonly mode?: string;
-  readonly speaks: 'sse' | 'better-sse' | 'ws' | 'socket.io' | 'notify-listen';
+  readonly speaks: 'sse' | 'better-sse' | 'nchan' | 'ws' | 'socket.io' | 'notify-listen';
 }
 
 export const LIMIT: Contender = { name: 'limit', entry: 'servers/limit.ts', speaks: 'sse' };
@@ -22,6 +25,8 @@ export const PEERS: readonly Contender[] = [
   { name: 'socket.io', entry: 'servers/socket-io.ts', speaks: 'socket.io' },
   { name: 'Express by hand', entry: 'servers/by-hand.ts', speaks: 'sse' },
   { name: 'better-sse', entry: 'servers/better-sse.ts', speaks: 'better-sse' },
+  // Where Debian's packages are: nginx and libnginx-mod-nchan.
+  ...(existsSync(NCHAN) ? ([{ name: 'nchan (C)', entry: 'servers/nchan.ts', speaks: 'nchan' }] as const) : []),
 ];
 
 /** What ends the greeting of a server. */
@@ -29,6 +34,7 @@ const READY: Readonly<Record<Contender['speaks'], string>> = {
   sse: 'event: ready',
   'better-sse': 'event:ready',
   'notify-listen': 'event: ready',
+  nchan: ': hi',
   ws: 'Sec-WebSocket-Accept',
   'socket.io': '40{"sid"',
 };
@@ -104,6 +110,7 @@ const JOIN = Buffer.from('\x81\x82\0\0\0\x0040', 'latin1');
 const HANDSHAKES: Readonly<Record<Exclude<Contender['speaks'], 'notify-listen'>, (query: string) => string>> = {
   sse: (query) => `GET /stream?${query} HTTP/1.1\r\n${HOST}\r\n`,
   'better-sse': (query) => `GET /stream?${query} HTTP/1.1\r\n${HOST}\r\n`,
+  nchan: (query) => `GET /stream?${query} HTTP/1.1\r\n${HOST}Accept: text/event-stream\r\n\r\n`,
   ws: (query) => `GET /?${query} HTTP/1.1\r\n${UPGRADE}`,
   'socket.io': (query) => `GET /socket.io/?EIO=4&transport=websocket&${query} HTTP/1.1\r\n${UPGRADE}`,
 };

@@ -78,10 +78,10 @@ async function connections(): Promise<Growth[]> {
       await one.connect(n, sets);
       const accepted = await one.server.call('used', false);
       const held = await one.server.call('used', true);
-      const all = { rate: 30_000 / n, ms: MEASURE, first: shared };
-      const own = { rate: 100, perTurn: 16, ms: MEASURE, objects: n };
+      const all = { flight: 2 * n, each: n, ms: MEASURE, first: shared };
+      const own = { flight: 512, each: 16, perTurn: 16, same: true, ms: MEASURE, objects: n };
       await publish(one, n, all);
-      await publish(one, 1, { ...own, perTurn: 128 });
+      await publish(one, 1, own);
       points.accept?.push({ n, value: (accepted.cpu - began.cpu) / n, unit: 'µs' });
       points.memory?.push({ n, value: (held.rss - before.rss) / n / 1_024, unit: 'KiB' });
       points.all?.push({ n, value: await often(async () => (await publish(one, n, all)).cpu), unit: 'µs' });
@@ -106,7 +106,7 @@ function listeners(): Promise<Growth> {
     await one.connect(most, sets);
     const points = [];
     for (const [object, n] of LISTENERS.entries()) {
-      const flow = { rate: Math.min(500, 20_000 / n), ms: MEASURE, first: object + 1 };
+      const flow = { flight: 4 * n, each: n, ms: MEASURE, first: object + 1 };
       await publish(one, n, flow);
       points.push({ n, value: await often(async () => (await publish(one, n, flow)).cpu), unit: 'µs' });
     }
@@ -122,15 +122,14 @@ async function channels(): Promise<Growth> {
     const sets = Array.from({ length: Math.max(1, Math.ceil(n / each)) }, (_, user) =>
       Array.from({ length: each }, (_, index) => user * each + index + 1),
     );
-    // As many listeners of each channel as it takes to have so many connections; the cost is that of a notification's write.
-    const flow = { rate: 100, perTurn: 4, ms: MEASURE, objects: n };
+    // As many listeners of each channel as it takes to have so many connections.
     const holders = Math.max(1, Math.round((SOME * each) / n));
+    const flow = { flight: Math.max(512, 4 * holders), each: holders, same: true, ms: MEASURE, objects: n };
     points.push(
       await withServer(async (one) => {
         await one.connect(SOME, sets);
-        const heavy = holders > 20 ? { ...flow, rate: 10, perTurn: 1 } : flow;
-        await publish(one, holders, holders > 20 ? heavy : { ...flow, perTurn: 128 });
-        return { n, value: await often(async () => (await publish(one, holders, heavy)).cpu), unit: 'µs' };
+        await publish(one, holders, { ...flow, ms: 2 * MEASURE });
+        return { n, value: await often(async () => (await publish(one, holders, flow)).cpu), unit: 'µs' };
       }),
     );
   }

@@ -50,7 +50,7 @@ export interface Visitor {
   /** A standard `EventSource`, which shows no grants: the node asks for its access itself. */
   readonly standard: boolean;
   /** When the stream must make room for the next one. Default: never. */
-  readonly farewell?: Farewell;
+  readonly farewell?: Farewell | undefined;
   /** Called once when what it is written to has closed, which may be later than the end of its stream. */
   readonly gone?: () => void;
 }

@@ -102,7 +102,7 @@ export function newConnection(sink: StreamSink, visitor: Visitor, serial: number
     users,
     own,
     standard,
-    ...(farewell && { farewell }),
+    farewell,
     covered: new Map(),
     until: Number.POSITIVE_INFINITY,
     leaving: false,

@@ -34,6 +34,18 @@ export interface Listener {
 }
 
 /**
+ * Holds the accessor of what the application gets: V8 keeps an object literal with an accessor as a dictionary, which takes
+ * half a kB more for each listener (measured in Node: 3.8 kB in all, 3.3 so).
+ */
+class Face {
+  declare readonly refusal: () => ListenError | undefined;
+
+  get error(): ListenError | undefined {
+    return this.refusal();
+  }
+}
+
+/**
  * @param refusal why it may not be listened to, at the moment
  * @param left it was closed
  */
@@ -84,14 +96,15 @@ export function createListener(
 
   /** Whether the page holds data that is not older. Only strictly growing dates of one kind, and only this object's own. */
   function holds({ changedDate: theirs, unordered, id }: WireNotification): boolean {
-    let held = false;
-    guard(report, () => {
+    try {
       const { changedDate } = options;
       const mine = typeof changedDate === 'function' ? changedDate() : changedDate;
-      if (mine !== undefined && theirs !== undefined && !unordered && id !== undefined)
-        held = (compareChangedDates(theirs, readDate(mine)) ?? 1) <= 0;
-    });
-    return held;
+      const comparable = mine !== undefined && theirs !== undefined && !unordered && id !== undefined;
+      return comparable && (compareChangedDates(theirs, readDate(mine)) ?? 1) <= 0;
+    } catch (error) {
+      report(error);
+      return false;
+    }
   }
 
   const isMe = (hash: string): boolean => [core.me?.user, core.me?.session].includes(hash);
@@ -99,18 +112,16 @@ export function createListener(
   const listener: Listener = {
     pending: true,
     start: [startOf(core, given), given.position],
-    face: {
+    face: Object.assign(new Face(), {
       object,
       ready,
-      get error() {
-        return closed ? undefined : refusal();
-      },
+      refusal: () => (closed ? undefined : refusal()),
       onChange,
-      setActions(next) {
+      setActions(next: Actions) {
         rows = normaliseActions(next, registries());
         made?.setRows(rows);
       },
-      setOptions(next) {
+      setOptions(next: ListenOptions) {
         options = next;
       },
       close() {
@@ -122,21 +133,22 @@ export function createListener(
         if (listener.pending) settleReady(new ListenError('closed', DEV ? 'closed before it was ready' : ''));
         left();
       },
-    },
+    }),
     receive(notification) {
       const { action, cause, except, spread = 0 } = notification;
       const told = (fate: Trace['fate']) => trace(fate, 'notification', notification);
+      const notify = (wait: number) => scheduler().notify(notification, wait);
       if (closed) return;
-      if (except?.some(isMe) || !scheduler().concerns(action)) return told('filtered');
-      if (holds(notification)) return told('held');
       const own = core.requests.get(cause as string);
-      if (!own || !options.ignoreOwn)
-        return scheduler().notify(notification, own ? 0 : Math.max(0, Math.min(spread, MAX_SPREAD)));
-      void own().then((succeeded) => {
-        if (closed) return;
-        if (succeeded) told('own');
-        else scheduler().notify(notification, 0);
-      });
+      if (except?.some(isMe) || !scheduler().concerns(action)) told('filtered');
+      else if (holds(notification)) told('held');
+      else if (own && options.ignoreOwn)
+        void own().then((succeeded) => {
+          if (closed) return;
+          if (succeeded) told('own');
+          else notify(0);
+        });
+      else notify(own ? 0 : Math.max(0, Math.min(spread, MAX_SPREAD)));
     },
     resync: (spread) => scheduler().resync(spread),
     settle({ latest, known, since }) {

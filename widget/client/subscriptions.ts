@@ -138,7 +138,7 @@ export function keepHint({ world, hints }: Core, notification: WireNotification)
 }
 
 /** The hints that concern an object, or the entity as a whole, for as long as the log keeps them. */
-export function hintsFor({ world, hints, config }: Core, entity: string, id: string | undefined): News[] {
+export function hintsFor({ world, hints, config }: Core, { entity, id }: Subscription): News[] {
   const found: News[] = [];
   for (const [key, [notification, at]] of hints) {
     if (world.clock() - at > (config?.retention ?? RETENTION)) hints.delete(key);

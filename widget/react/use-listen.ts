@@ -149,10 +149,12 @@ export function useListening(
 export function targetOf(object: ObjectRef | NoObject): Target {
   if (!object) return {};
   let ref: ObjectRef = object;
-  const hint = '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}';
-  const problem = correct(() => {
-    ref = readObject(object);
-  }, hint);
+  const problem = correct(
+    () => {
+      ref = readObject(object);
+    },
+    DEV ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}' : '',
+  );
   return problem ? { problem } : { object: ref };
 }
 
@@ -162,6 +164,6 @@ function correct(check: () => void, hint = ''): ListenError | undefined {
     check();
     return undefined;
   } catch (error) {
-    return misconfigured((error as Error).message + (DEV ? hint : ''), error);
+    return misconfigured((error as Error).message + hint, error);
   }
 }

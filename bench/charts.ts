@@ -75,7 +75,7 @@ function bars(title: string, figures: readonly Figure[]): string {
       label(LABELS + width + 6, y + 13, text)
     );
   });
-  return page(TITLE + rows.length * (BAR + GAP) + 8, `${heading(title, unit)}${drawn.join('')}`);
+  return page(title, TITLE + rows.length * (BAR + GAP) + 8, `${heading(title, unit)}${drawn.join('')}`);
 }
 
 /** Each series over its own first value, so that all fit: flat is a horizontal line. Both scales are logarithmic. */
@@ -110,7 +110,7 @@ function lines(title: string, grown: readonly (Growth & { readonly exponent: num
   });
   const below = top + height + 40 + grown.length * 18;
   const unit = 'cost over that of the first size, both scales logarithmic';
-  return page(below, `${heading(title, unit)}${grid.join('')}${ticks.join('')}${drawn.join('')}`);
+  return page(title, below, `${heading(title, unit)}${grid.join('')}${ticks.join('')}${drawn.join('')}`);
 }
 
 const escaped = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
@@ -124,6 +124,6 @@ function heading(title: string, unit: string): string {
 }
 
 /** White behind it: a page that shows it may be dark. */
-function page(height: number, content: string): string {
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${Math.ceil(height)}" width="${WIDTH}" font-family="system-ui, sans-serif" font-size="12" fill="${COLOURS.text}"><rect width="100%" height="100%" fill="#fff"/>${content}</svg>\n`;
+function page(title: string, height: number, content: string): string {
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${Math.ceil(height)}" width="${WIDTH}" font-family="system-ui, sans-serif" font-size="12" fill="${COLOURS.text}"><title>${escaped(title)}</title><rect width="100%" height="100%" fill="#fff"/>${content}</svg>\n`;
 }

@@ -12,7 +12,10 @@ export interface Route {
   readonly key: string;
 }
 
-/** Names that a channel holds as they are. To find that out takes a third of the time that escaping takes. */
+/**
+ * Names that a channel holds as they are. To find that out takes a third of the time that escaping takes. Here and not in
+ * `channelOf`, since pages download that one and name few channels.
+ */
 const PLAIN = /^(?!__proto__$)[\w.-]+$/;
 
 /** The route of a notification: `Order/42` and `Order`; `Order/*` and `Order`; or its users' and sessions' own channels. */

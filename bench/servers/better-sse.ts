@@ -1,9 +1,8 @@
 /** better-sse behind Express: a channel for each object. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import { type Channel, createChannel, createSession } from 'better-sse';
 import express from 'express';
-import { message, objectsOf, serveBench } from './serve.js';
+import { listenOn, message, objectsOf, serveBench } from './serve.js';
 
 const channels = new Map<number, Channel>();
 const app = express();
@@ -17,10 +16,7 @@ app.get('/stream', async (request, response) => {
 });
 
 serveBench({
-  listen: () =>
-    new Promise((resolve) => {
-      const server: Server = app.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
-    }),
+  listen: () => listenOn(createServer(app)),
   publish(object, action) {
     const { id, data } = message(object, action);
     channels.get(object)?.broadcast(JSON.parse(data), 'notification', { eventId: id });

@@ -1,8 +1,7 @@
 /** What one writes in ten minutes: Express, a Map of Sets, `JSON.stringify` and `response.write` for each listener. */
-import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
 import express, { type Response } from 'express';
-import { message, objectsOf, Rooms, serveBench } from './serve.js';
+import { listenOn, message, objectsOf, Rooms, serveBench } from './serve.js';
 
 const rooms = new Rooms<Response>();
 const app = express();
@@ -15,10 +14,7 @@ app.get('/stream', (request, response) => {
 });
 
 serveBench({
-  listen: () =>
-    new Promise((resolve) => {
-      const server: Server = app.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
-    }),
+  listen: () => listenOn(createServer(app)),
   publish(object, action) {
     const { id, data } = message(object, action);
     const notification = JSON.parse(data);

@@ -1,6 +1,6 @@
 /** What is possible on Node: a bare `node:net` server that writes one pre-built buffer of the same bytes to each socket. */
-import { type AddressInfo, createServer, type Socket } from 'node:net';
-import { message, objectsOf, Rooms, serveBench } from './serve.js';
+import { createServer, type Socket } from 'node:net';
+import { listenOn, message, objectsOf, Rooms, serveBench } from './serve.js';
 
 const HEAD =
   'HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nTransfer-Encoding: chunked\r\n\r\n' +
@@ -19,10 +19,7 @@ const server = createServer({ noDelay: true }, (socket) => {
 });
 
 serveBench({
-  listen: () =>
-    new Promise((resolve) => {
-      server.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
-    }),
+  listen: () => listenOn(server),
   publish(object, action) {
     const { id, data } = message(object, action);
     const text = `id: ${id}\nevent: notification\ndata: ${data}\n\n`;

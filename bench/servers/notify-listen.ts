@@ -1,12 +1,11 @@
 /** Ours, as an application has it: Express and the routes; or (mode `http`) the raw `node:http` server. */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import express from 'express';
 import { createNotifier } from '../../server/index.js';
 import { routes } from '../../server/use/express.js';
 import { nodeListener } from '../../server/use/node.js';
 import { micros } from '../kit/clock.js';
-import { notifierName, serveBench } from './serve.js';
+import { listenOn, notifierName, serveBench } from './serve.js';
 
 /** Nobody of the bench is a person's browser. */
 const PLENTY = 1_000_000;
@@ -30,10 +29,7 @@ function serverOf(mode: string): Server {
 
 serveBench({
   listen(mode) {
-    const server = serverOf(mode);
-    return new Promise((resolve) => {
-      server.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
-    });
+    return listenOn(serverOf(mode));
   },
   publish(object, action) {
     void notifier.notify(action, { entity: 'Order', id: object, changedDate: micros() }, { notifier: notifierName });

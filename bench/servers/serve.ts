@@ -1,6 +1,6 @@
 /** What every server of the table answers to the one that measures it; each is a process of its own. */
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { setImmediate as turn } from 'node:timers/promises';
 import { serveParent } from '../kit/child.js';
 import { atRate, micros } from '../kit/clock.js';
@@ -117,8 +117,7 @@ export function serveBench(server: BenchServer): void {
   serveParent<ServerAnswers>({
     listen: (mode) => server.listen(mode),
     async hear() {
-      if (!ear.listening) await once(ear.listen(0, '127.0.0.1'), 'listening');
-      return (ear.address() as AddressInfo).port;
+      return ear.listening ? (ear.address() as AddressInfo).port : listenOn(ear);
     },
     async publish({ ms, rate, flight = 1, each = 1, perTurn = 1, objects = 1, first = 1, same = false, name }) {
       notifierName = name === undefined ? 'Ann' : 'A'.repeat(name);
@@ -142,6 +141,15 @@ export function serveBench(server: BenchServer): void {
       return { cpu: user + system, system, rss, memory: heapUsed + external, ...server.used?.() };
     },
   });
+}
+
+/** Connections that may wait to be accepted: a storm must not be slowed down by the kernel's default. */
+const BACKLOG = 4_096;
+
+/** Listens on a free port of 127.0.0.1. Resolves with it. */
+export async function listenOn(server: Server): Promise<number> {
+  await once(server.listen(0, '127.0.0.1', BACKLOG), 'listening');
+  return (server.address() as AddressInfo).port;
 }
 
 /** `1,2,3` of a request's first line. */

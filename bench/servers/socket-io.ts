@@ -1,8 +1,7 @@
 /** socket.io over WebSocket: a room for each object. */
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { Server } from 'socket.io';
-import { message, objectsOf, serveBench } from './serve.js';
+import { listenOn, message, objectsOf, serveBench } from './serve.js';
 
 const server = createServer();
 // The load answers no pings.
@@ -12,10 +11,7 @@ io.on('connection', (socket) => {
 });
 
 serveBench({
-  listen: () =>
-    new Promise((resolve) => {
-      server.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
-    }),
+  listen: () => listenOn(server),
   publish(object, action) {
     io.to(String(object)).emit('notification', JSON.parse(message(object, action).data));
   },

@@ -1,8 +1,8 @@
 /** ws: `send` for each listener, or (mode `frame`) one frame that is built once and written to each socket. */
 import { createServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { message, objectsOf, Rooms, serveBench } from './serve.js';
+import { listenOn, message, objectsOf, Rooms, serveBench } from './serve.js';
 
 interface Member {
   readonly client: WebSocket;
@@ -24,9 +24,7 @@ sockets.on('connection', (client, request) => {
 serveBench({
   listen(mode) {
     framed = mode === 'frame';
-    return new Promise((resolve) => {
-      server.listen(0, '127.0.0.1', 4_096, () => resolve((server.address() as AddressInfo).port));
-    });
+    return listenOn(server);
   },
   publish(object, action) {
     const { data } = message(object, action);

@@ -5,7 +5,7 @@ import type { Position } from './position.js';
 import type { LatestByAction } from './protocol.js';
 import type { Route } from './route.js';
 
-/** The newest entry of one key on one channel, covering what it replaced. Immutable. */
+/** The newest entry of one key on one channel, covering what it replaced. The next one changes it: read it at once. */
 export interface Kept {
   readonly channel: Channel;
   readonly position: Position;

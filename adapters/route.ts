@@ -31,14 +31,11 @@ export function routeOf(entry: NotificationEntry): Route {
       key: `${channelOf(notification)} ${notification.action}`,
     };
   }
-  const { entity, id } = notification;
-  const own =
-    id === undefined
-      ? everyChannelOf(entity)
-      : PLAIN.test(entity) && PLAIN.test(id)
-        ? `${entity}/${id}`
-        : channelOf(notification);
-  return { full: [own], reduced: own.slice(0, own.indexOf('/')), key: notification.action };
+  const { entity, id, action: key } = notification;
+  if (id !== undefined && PLAIN.test(entity) && PLAIN.test(id))
+    return { full: [`${entity}/${id}`], reduced: entity, key };
+  const own = id === undefined ? everyChannelOf(entity) : channelOf(notification);
+  return { full: [own], reduced: own.slice(0, own.indexOf('/')), key };
 }
 
 /** The channels whose listeners a `resync` of these objects concerns; an entity as a whole includes its objects. */

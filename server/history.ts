@@ -50,7 +50,13 @@ export interface Later {
 }
 
 /** With its place among all. */
-interface Placed extends Kept, Linked<Placed> {}
+interface Placed extends Linked<Placed> {
+  readonly channel: Channel;
+  position: Position;
+  entry: NotificationEntry;
+  route: Route;
+  at: number | undefined;
+}
 
 interface Marked {
   readonly position: Position;
@@ -87,18 +93,18 @@ export function createHistory(window: LogWindow, { retention, cap, now }: Histor
       channels.set(channel, keys);
     }
     const older = keys.get(route.key);
-    if (older) order.remove(older);
-    const kept: Placed = {
-      channel: older?.channel ?? channel,
-      position,
-      // An object's next entry is routed as its last one was. What lives long already need not be made again: with the
-      // collector's work, a fifth of what an entry costs.
-      route: older && entry.to === undefined && channel !== route.reduced ? older.route : route,
-      at,
-      entry: older ? mergeEntries(older.entry, entry) : entry,
-      before: undefined,
-      behind: undefined,
-    };
+    if (older) {
+      order.remove(older);
+      // In its place, and routed as its last one was: what lives long already need not be made again. With the collector's
+      // work that is a fifth of what an entry costs.
+      if (entry.to !== undefined || channel === route.reduced) older.route = route;
+      older.position = position;
+      older.at = at;
+      older.entry = mergeEntries(older.entry, entry);
+      order.add(older);
+      return older;
+    }
+    const kept: Placed = { channel, position, route, at, entry, before: undefined, behind: undefined };
     keys.set(route.key, kept);
     order.add(kept);
     return kept;

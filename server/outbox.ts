@@ -34,6 +34,8 @@ export interface OutboxOptions {
   readonly life: number;
   readonly monotonic: () => number;
   readonly random: () => number;
+  /** So many entries were given to `append`, and the answer is known. */
+  readonly onAnswer: (entries: number, accepted: boolean) => void;
   readonly onError: (error: unknown) => void;
 }
 
@@ -49,7 +51,8 @@ interface Waiting {
   readonly since: number;
 }
 
-export function createOutbox({ log, timeout, life, monotonic, random, onError }: OutboxOptions): Outbox {
+export function createOutbox(options: OutboxOptions): Outbox {
+  const { log, timeout, life, monotonic, random, onAnswer, onError } = options;
   const buffer: Waiting[] = [];
   /** Objects by their JSON, `null` once it is everything. */
   let givenUp: Map<string, ObjectRef> | null = new Map();
@@ -61,8 +64,9 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
 
-  /** What the log was asked in this turn and has not answered; see {@link watch}. */
-  const unwatched = new Set<Question>();
+  /** What the log was asked in this turn, emptied once all is answered; see {@link watch}. */
+  let unwatched: Question[] = [];
+  let unanswered = 0;
   let watching = false;
 
   /** Asks the log to take entries; one of both is called, once, within `timeout`. */
@@ -72,29 +76,28 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
     failed: (error: unknown) => void,
   ): void {
     const question: Question = { failed, late: undefined, over: false };
-    try {
-      log.append(entries).then(
-        (positions) => {
-          if (end(question)) taken(positions);
-        },
-        (error) => {
-          if (end(question)) failed(error);
-        },
-      );
-    } catch (error) {
-      failed(error);
-      return;
-    }
-    unwatched.add(question);
+    unwatched.push(question);
+    unanswered += 1;
     if (!watching) setImmediate(watch);
     watching = true;
+    const fail = (error: unknown): void => {
+      if (end(question)) failed(error);
+    };
+    try {
+      log.append(entries).then((positions) => {
+        if (end(question)) taken(positions);
+      }, fail);
+    } catch (error) {
+      fail(error);
+    }
   }
 
   /** Whether it was not over. */
   function end(question: Question): boolean {
     if (question.over) return false;
     question.over = true;
-    if (!unwatched.delete(question)) clearTimeout(question.late);
+    if (question.late) clearTimeout(question.late);
+    else if (--unanswered === 0) unwatched = [];
     return true;
   }
 
@@ -102,12 +105,14 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
   function watch(): void {
     watching = false;
     for (const question of unwatched) {
+      if (question.over) continue;
       question.late = setTimeout(() => {
         const late = new Error(`The log "${log.name}" did not acknowledge within ${timeout} ms.`);
         if (end(question)) question.failed(late);
       }, timeout);
     }
-    unwatched.clear();
+    unwatched = [];
+    unanswered = 0;
   }
 
   function giveUp(entry: LogEntry): void {
@@ -206,25 +211,35 @@ export function createOutbox({ log, timeout, life, monotonic, random, onError }:
 
   const pending = (): number => underWay + buffer.length + (givenUp === null ? 1 : givenUp.size);
 
+  /** The answer to an append that the log was not asked about, or has not taken. */
+  function refused(entries: number): NotifyResult {
+    onAnswer(entries, false);
+    return { accepted: false };
+  }
+
   return {
     append(entries) {
-      if (entries.length === 0) return Promise.resolve({ accepted: true, positions: [] });
+      const { length } = entries;
+      if (length === 0) return Promise.resolve({ accepted: true, positions: [] });
       if (closed) {
         // Reported, not thrown: what it tells of has happened, in a database that has committed it.
-        onError(new Error(`${entries.length} notifications came after close(); nobody hears of them.`));
-        return Promise.resolve({ accepted: false });
+        onError(new Error(`${length} notifications came after close(); nobody hears of them.`));
+        return Promise.resolve(refused(length));
       }
       // Behind what waits: a newer notification must not make the log look as if it had the older one.
       if (pending() > 0) {
         hold(entries);
-        return Promise.resolve({ accepted: false });
+        return Promise.resolve(refused(length));
       }
       return new Promise((resolve) => {
-        const taken = (positions: readonly Position[]): void => resolve({ accepted: true, positions });
+        const taken = (positions: readonly Position[]): void => {
+          onAnswer(length, true);
+          resolve({ accepted: true, positions });
+        };
         ask(entries, taken, (error) => {
           onError(error);
           hold(entries);
-          resolve({ accepted: false });
+          resolve(refused(length));
         });
       });
     },

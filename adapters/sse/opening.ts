@@ -1,5 +1,6 @@
 /** What a connection is written when it is covered: what it may not hear, what it missed, what cannot be told, `ready`. */
 import type { Channel } from '../channel.js';
+import type { NotificationEntry } from '../contract.js';
 import type { Position } from '../position.js';
 import type { LatestByAction } from '../protocol.js';
 import type { HistoryReader, Kept } from '../reading.js';
@@ -8,9 +9,10 @@ import type { Connection } from './connection.js';
 import { frameEvent } from './framing.js';
 import { frameOf, type Rendering } from './rendering.js';
 
-/** A rendering of a replayed entry, and how many listened to its channel when it was made. */
+/** A rendering of a replayed entry, its place, and how many listened to its channel when it was made. */
 interface Replayed {
   readonly frame: Frame;
+  readonly position: Position;
   readonly audience: number;
 }
 
@@ -32,15 +34,20 @@ export type Opening = (
 
 export function createOpening({ history, listeners, counts, everywhere }: OpeningOptions): Opening {
   /** Frames of kept entries that were replayed: a wave of reconnects renders each a few times only. */
-  const replayFrames = { full: new WeakMap<Kept, Replayed>(), reduced: new WeakMap<Kept, Replayed>() };
+  const replayFrames = {
+    full: new WeakMap<NotificationEntry, Replayed>(),
+    reduced: new WeakMap<NotificationEntry, Replayed>(),
+  };
 
   function replayFrame(kept: Kept, rendering: Rendering, id: boolean): Frame {
+    const { entry, position } = kept;
     const audience = everywhere(listeners.get(kept.channel)?.size ?? 1);
-    const known = id ? replayFrames[rendering].get(kept) : undefined;
-    // The first of a wave are few: if all took over their wait, which is none, thousands would refetch at once.
-    if (known && audience <= known.audience * 2) return known.frame;
+    const known = id ? replayFrames[rendering].get(entry) : undefined;
+    // An entry that was appended again has a second place. And the first of a wave are few: if all took over their wait,
+    // which is none, thousands would refetch at once.
+    if (known?.position === position && audience <= known.audience * 2) return known.frame;
     const frame = frameOf(kept, rendering, audience, id);
-    if (id) replayFrames[rendering].set(kept, { frame, audience });
+    if (id) replayFrames[rendering].set(entry, { frame, position, audience });
     return frame;
   }
 

@@ -26,10 +26,13 @@ export function createFollowers(): Followers {
     if (pumping) return;
     pumping = true;
     // Node's `queueMicrotask` makes a resource for its hooks each time, which costs several times as much.
-    void now.then(() => {
-      pumping = false;
-      for (const follower of [...followers]) if (followers.has(follower)) follower.pump();
-    });
+    void now.then(pump);
+  }
+
+  function pump(): void {
+    pumping = false;
+    // A set that is walked leaves out what was taken out meanwhile.
+    for (const follower of followers) follower.pump();
   }
 
   return {

@@ -38,10 +38,8 @@ export function createMemoryEngine(options: MemoryEngineOptions = {}): MemoryEng
   return {
     window: window.bounds,
     append(entries) {
-      const draft = window.draft();
-      const positions = draft.add(entries);
-      window.accept(draft);
-      followers.give(draft.added);
+      const { positions, added } = window.append(entries);
+      followers.give(added);
       return positions;
     },
     follow: (sink) => followers.follow(sink, window.bounds(), window.entries()),

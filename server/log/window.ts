@@ -57,50 +57,102 @@ export interface Window {
   draft(): Draft;
   /** Accepts what a draft added. Drafts are accepted in the order in which they were made. */
   accept(draft: Draft): void;
+  /** Both at once, for an engine that has nothing to wait for. The draft is accepted. */
+  append(entries: readonly LogEntry[]): { readonly positions: readonly Position[]; readonly added: readonly Logged[] };
   entries(): readonly Logged[];
   content(): WindowContent;
+}
+
+/** What a draft adds; positions by key, once one has a key. */
+interface Added {
+  readonly added: Logged[];
+  own: Map<string, Position> | undefined;
+}
+
+/** Where the first entry with a key is, and until when copies count as it, on the window's clock. */
+interface Keyed {
+  readonly position: Position;
+  readonly until: number;
 }
 
 export function createWindow(options: WindowOptions): Window {
   const { epoch, retention, cap, now, gap = () => 0, from } = options;
   const place = (offset: number): Position => makePosition(epoch, offset);
 
-  let stored: Stored[] = [...(from?.stored ?? [])];
+  // In two arrays: an object for both would be one more for the collector to move with each entry.
+  let kept: Logged[] = [];
+  let times: number[] = [];
   let first = 0; // index of the oldest entry that is not dropped
   let floor = place(from?.floor ?? 0);
   let top = place(from?.top ?? 0);
   let offset = from?.offset ?? 0;
-  const byKey = new Map<string, Stored>();
-  for (const one of stored) note(one);
+  const byKey = new Map<string, Keyed>();
+  for (const { logged, at, until } of from?.stored ?? []) keep(logged, at, until);
 
   function keyOf(entry: LogEntry): string | undefined {
     return entry.kind === 'notification' ? entry.dedupeKey : undefined;
   }
 
-  function note(one: Stored): void {
-    const key = keyOf(one.logged.entry);
-    if (key !== undefined) byKey.set(key, one);
+  function keep(logged: Logged, at: number, until: number): void {
+    kept.push(logged);
+    times.push(at);
+    const key = keyOf(logged.entry);
+    if (key !== undefined) byKey.set(key, { position: logged.position, until });
   }
 
   function drop(at: number): void {
     const oldest = at - retention;
-    let one = stored[first];
-    while (one && (one.at <= oldest || stored.length - first > cap)) {
-      floor = one.logged.position;
-      const key = keyOf(one.logged.entry);
-      if (key !== undefined && byKey.get(key) === one) byKey.delete(key);
-      one = stored[++first];
+    while (first < kept.length && ((times[first] as number) <= oldest || kept.length - first > cap)) {
+      const { position, entry } = kept[first++] as Logged;
+      floor = position;
+      const key = keyOf(entry);
+      if (key !== undefined && byKey.get(key)?.position === position) byKey.delete(key);
     }
-    if (first >= SLACK && first * 2 >= stored.length) {
-      stored = stored.slice(first);
+    if (first >= SLACK && first * 2 >= kept.length) {
+      kept = kept.slice(first);
+      times = times.slice(first);
       first = 0;
     }
   }
 
-  const kept = (): readonly Stored[] => {
-    drop(now());
-    return stored.slice(first);
-  };
+  /** Gives entries their places, and adds those that are no copies. */
+  function put(entries: readonly LogEntry[], draft: Added, at: number): Position[] {
+    // Reading every entry before anything changes keeps the batch whole, whatever a caller passed.
+    for (const entry of entries) keyOf(entry);
+    const positions: Position[] = [];
+    for (const entry of entries) {
+      const key = keyOf(entry);
+      let position = key === undefined ? undefined : placeOf(key, draft, at);
+      if (!position) {
+        offset += 1 + gap();
+        position = place(offset);
+        draft.added.push({ position, entry });
+        if (key !== undefined) {
+          draft.own ??= new Map();
+          draft.own.set(key, position);
+        }
+      }
+      positions.push(position);
+    }
+    return positions;
+  }
+
+  /** Where the first entry with this key is, as long as copies count as it. */
+  function placeOf(key: string, { own }: Added, at: number): Position | undefined {
+    const older = byKey.get(key);
+    return own?.get(key) ?? (older && at < older.until ? older.position : undefined);
+  }
+
+  function accept(added: readonly Logged[], at: number): void {
+    for (const logged of added) {
+      keep(logged, at, at + retention);
+      top = logged.position;
+    }
+    drop(at); // the cap holds after a large batch too
+  }
+
+  /** Whole, since a fraction would be an object of its own in each entry. */
+  const wholeNow = (): number => Math.ceil(now());
 
   return {
     bounds() {
@@ -110,42 +162,29 @@ export function createWindow(options: WindowOptions): Window {
     draft() {
       const at = now();
       drop(at);
-      const added: Logged[] = [];
-      let own: Map<string, Position> | undefined;
-      return {
-        added,
-        add(entries) {
-          // Reading every entry before anything changes keeps the batch whole, whatever a caller passed.
-          const keys = entries.map(keyOf);
-          return entries.map((entry, index) => {
-            const key = keys[index];
-            if (key !== undefined) {
-              const older = byKey.get(key);
-              const known = own?.get(key) ?? (older && at < older.until ? older.logged.position : undefined);
-              if (known) return known;
-            }
-            offset += 1 + gap();
-            const position = place(offset);
-            if (key !== undefined) own = (own ?? new Map<string, Position>()).set(key, position);
-            added.push({ position, entry });
-            return position;
-          });
-        },
-      };
+      const draft: Added = { added: [], own: undefined };
+      return { added: draft.added, add: (entries) => put(entries, draft, at) };
     },
-    accept({ added }) {
-      // Whole, since a fraction would be an object of its own in each entry.
-      const at = Math.ceil(now());
-      for (const logged of added) {
-        const one = { logged, at, until: at + retention };
-        stored.push(one);
-        note(one);
-        top = logged.position;
-      }
-      drop(at); // the cap holds after a large batch too
+    accept: ({ added }) => accept(added, wholeNow()),
+    append(entries) {
+      const at = wholeNow();
+      const draft: Added = { added: [], own: undefined };
+      const positions = put(entries, draft, at);
+      accept(draft.added, at);
+      return { positions, added: draft.added };
     },
-    entries: () => kept().map(({ logged }) => logged),
-    content: () => ({ stored: kept(), floor: offsetOf(floor), top: offsetOf(top), offset }),
+    entries() {
+      drop(now());
+      return kept.slice(first);
+    },
+    content() {
+      drop(now());
+      const stored = kept.slice(first).map((logged, n): Stored => {
+        const at = times[first + n] as number;
+        return { logged, at, until: at + retention };
+      });
+      return { stored, floor: offsetOf(floor), top: offsetOf(top), offset };
+    },
   };
 }
 

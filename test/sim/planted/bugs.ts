@@ -212,8 +212,8 @@ export const BUGS: readonly Bug[] = [
     name: 'of one key the oldest is kept, not the newest',
     part: 'history',
     file: 'server/history.ts',
-    find: '    if (older) order.remove(older);\n',
-    replace: '    if (older) return older;\n',
+    find: '    if (older) {\n      order.remove(older);\n',
+    replace: '    if (older) {\n      return older;\n',
   },
   {
     name: 'what concerns an object is not kept for its list',

@@ -68,18 +68,21 @@ function told({ batches }: Engine): Set<string | undefined> {
 describe('the outbox', () => {
   let hand: Engine;
   let errors: unknown[];
+  let answers: (readonly [number, boolean])[];
   let outbox: Outbox;
 
   beforeEach(() => {
     vi.useFakeTimers();
     hand = engine();
     errors = [];
+    answers = [];
     outbox = createOutbox({
       log: hand.log,
       timeout: TIMEOUT,
       life: LIFE,
       monotonic: () => performance.now(),
       random: () => 0.5,
+      onAnswer: (entries, accepted) => answers.push([entries, accepted]),
       onError: (error) => errors.push(error),
     });
   });
@@ -122,7 +125,25 @@ describe('the outbox', () => {
     expect(await outbox.append([note(2)])).toEqual({ accepted: false });
     await vi.advanceTimersByTimeAsync(1_000);
     expect(hand.batches.flat()).toEqual([note(1), note(2)]);
-    expect(await outbox.append([note(3)])).toMatchObject({ accepted: true });
+    expect(await outbox.append([note(3), note(4)])).toMatchObject({ accepted: true });
+    expect(answers).toEqual([
+      [1, false],
+      [1, false],
+      [2, true],
+    ]);
+  });
+
+  test('of many that are asked in one turn, those that are not answered in time are told so, and only those', async () => {
+    hand.mode = 'works';
+    const answered = [outbox.append([note(1)]), outbox.append([note(2)])];
+    hand.mode = 'by hand';
+    const late = outbox.append([note(3)]);
+    hand.mode = 'works';
+    answered.push(outbox.append([note(4)]));
+    expect(await Promise.all(answered)).toMatchObject([{ accepted: true }, { accepted: true }, { accepted: true }]);
+    await vi.advanceTimersByTimeAsync(TIMEOUT);
+    expect(await late).toEqual({ accepted: false });
+    expect(errors).toHaveLength(1);
   });
 
   test('one try at a time: what arrives while a slow one is under way is neither lost nor overtaken', async () => {
@@ -218,7 +239,15 @@ describe('the outbox', () => {
     };
     const monotonic = (): number => performance.now();
     const onError = (error: unknown): unknown => errors.push(error);
-    const picky = createOutbox({ log, timeout: TIMEOUT, life: LIFE, monotonic, random: () => 0.5, onError });
+    const picky = createOutbox({
+      log,
+      timeout: TIMEOUT,
+      life: LIFE,
+      monotonic,
+      random: () => 0.5,
+      onAnswer: () => {},
+      onError,
+    });
     expect(await picky.append([note(1), note(2), note(3)])).toEqual({ accepted: false });
     await picky.append([note(4)]);
     await vi.advanceTimersByTimeAsync(1_000);
@@ -259,6 +288,7 @@ describe('the outbox', () => {
       life: LIFE,
       monotonic: () => performance.now(),
       random: () => 0.5,
+      onAnswer: () => {},
       onError: (error) => errors.push(error),
     });
     other.mode = 'fails';

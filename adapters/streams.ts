@@ -66,8 +66,11 @@ export interface Farewell {
 
 /** What a stream shall cover. */
 export interface Coverage {
-  /** For each granted channel, the position after which to read, and when its grant ends, on the node's monotonic clock. */
-  readonly channels: ReadonlyMap<Channel, { readonly after: Position | null; readonly ends: number }>;
+  /** For each granted channel, when its grant ends, on the node's monotonic clock. The stream takes the map over. */
+  readonly channels: Map<Channel, number>;
+  /** The positions after which granted channels are read; without one a channel begins now. */
+  readonly after: ReadonlyMap<Channel, Position>;
+  /** The same for the user's and the session's own channels. */
   readonly own: Position | null;
   readonly refused: readonly Channel[];
   readonly reauthorise: readonly Channel[];
@@ -91,7 +94,7 @@ export interface Stream {
 export interface Streams<S extends Stream = Stream> {
   /** Takes a connection and says hello. It covers nothing yet. */
   open(sink: StreamSink, visitor: Visitor, hello: Omit<HelloEvent, 'type' | 'spread' | 'turn'>): S;
-  /** Registers, replays and says ready, in one synchronous turn. Tells whether there was news beside `ready`. */
+  /** Registers, replays and says ready, in one synchronous turn, once. Tells whether there was news beside `ready`. */
   cover(stream: S, coverage: Coverage): boolean;
   /** Ends the cover of channels in mid-stream, ahead of everything that waits. */
   uncover(stream: S, channels: readonly Channel[], why: 'refused' | 'reauthorise'): void;

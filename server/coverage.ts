@@ -7,9 +7,8 @@ import { comparePositions, isAfter, type Position } from '../adapters/position.j
 import type { Coverage } from '../adapters/streams.js';
 import type { Identity } from './access.js';
 import type { Follower } from './follower.js';
-import { type Grant, readGrant } from './grants.js';
+import type { Grant, Grants } from './grants.js';
 import { unavailable } from './http-error.js';
-import type { Secrets } from './secrets.js';
 import type { AskedChannels } from './stream-request.js';
 
 /**
@@ -38,7 +37,7 @@ export interface Judge {
 
 export interface JudgeOptions {
   readonly follower: Follower;
-  readonly secrets: Secrets;
+  readonly grants: Pick<Grants, 'read'>;
   readonly grantLife: number;
   /** Names this process among those that share its secrets. */
   readonly node: string;
@@ -47,7 +46,7 @@ export interface JudgeOptions {
   readonly now: () => number;
 }
 
-export function createJudge({ follower, secrets, grantLife, node, monotonic, now }: JudgeOptions): Judge {
+export function createJudge({ follower, grants: { read }, grantLife, node, monotonic, now }: JudgeOptions): Judge {
   const { history } = follower;
 
   /** For how long a grant still holds, in milliseconds: none or less when it does not. */
@@ -63,7 +62,7 @@ export function createJudge({ follower, secrets, grantLife, node, monotonic, now
   return {
     ownGrants: (tokens, identity) =>
       tokens.flatMap((token) => {
-        const grant = readGrant(token, secrets);
+        const grant = read(token);
         const own =
           grant !== undefined &&
           identity.users.includes(grant.user) &&
@@ -78,24 +77,24 @@ export function createJudge({ follower, secrets, grantLife, node, monotonic, now
         throw unavailable('This server has not caught up yet; try again.');
     },
     coverage(asked, own, grants, identity) {
-      const channels = new Map<Channel, { readonly after: Position | null; readonly ends: number }>();
+      const channels = new Map<Channel, number>();
       for (const grant of grants) {
         const left = rest(grant);
         if (left <= 0) continue;
         const ends = monotonic() + left;
-        // Most channels of a grant are read from one place: they share one object.
-        let cover: { readonly after: Position | null; readonly ends: number } | undefined;
         for (const channel of grant.channels) {
           if (!Object.hasOwn(asked, channel) || history.revoked(identity.users, channel, grant.position)) continue;
-          const known = channels.get(channel);
-          if (known && known.ends >= ends) continue;
-          const after = asked[channel] as Position | null;
-          if (cover?.after !== after) cover = { after, ends };
-          channels.set(channel, cover);
+          if (ends > (channels.get(channel) ?? 0)) channels.set(channel, ends);
         }
       }
-      const reauthorise = Object.keys(asked).filter((channel) => !channels.has(channel));
-      return { channels, own, refused: [], reauthorise, until: monotonic() + grantLife };
+      const after = new Map<Channel, Position>();
+      const reauthorise: Channel[] = [];
+      for (const channel of Object.keys(asked)) {
+        const position = asked[channel];
+        if (!channels.has(channel)) reauthorise.push(channel);
+        else if (position) after.set(channel, position);
+      }
+      return { channels, after, own, refused: [], reauthorise, until: monotonic() + grantLife };
     },
   };
 }

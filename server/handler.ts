@@ -9,7 +9,7 @@ import { type AuthAnswer, type ConfigAnswer, type ErrorAnswer, PROTOCOL_VERSION 
 import type { Identity } from './access.js';
 import { createJudge } from './coverage.js';
 import { LAG_PATIENCE } from './follower.js';
-import { writeGrant } from './grants.js';
+import { createGrants } from './grants.js';
 import { HttpError, unavailable } from './http-error.js';
 import { inTime } from './in-time.js';
 import { corsHeaders, NO_HEADERS, refuseForeign } from './origin.js';
@@ -57,6 +57,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     onForeign,
   } = options;
   const { history } = follower;
+  const grants = createGrants(secrets);
   const forms = hosted?.adapter.forms !== undefined;
 
   function who({ users: [user], sessions }: Identity): { user: string; session?: string } {
@@ -94,7 +95,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     const channels = objects.filter((_, index) => results[index] === 'granted').map(channelOf);
     onRefused(results.filter((result) => result === 'refused').length);
     const life = { expires: now() + grantLife, node, ends: monotonic() + grantLife };
-    const grant = channels.length > 0 && writeGrant({ ...who(identity), channels, position, ...life }, secrets);
+    const grant = channels.length > 0 && grants.write({ ...who(identity), channels, position, ...life });
     return { epoch: epochOf(position), results, ...(grant && { grant }), expiresIn: grantLife };
   }
 
@@ -103,7 +104,7 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     return { status: status === 'ok' ? 200 : 503, headers: JSON_HEADERS, body: JSON.stringify({ status }) };
   }
 
-  const judge = createJudge(options);
+  const judge = createJudge({ ...options, grants });
   const stream = createStreamRoute<Request>({ ...options, judge, who });
   const provider = createProviderRoute<Request>({ ...options, judge });
 

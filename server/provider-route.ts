@@ -85,7 +85,7 @@ export function createProviderRoute<Request>(options: ProviderRouteOptions<Reque
         const every = covered.map(everyOf).filter((channel) => channel !== undefined);
         const channels = [...new Set([...covered, ...every, ...identity.own, EVERYBODY])];
         // The user's own channels need no grant, but must not outlive a login for longer than one.
-        const ends = Math.min(monotonic() + grantLife, ...[...coverage.channels.values()].map((one) => one.ends));
+        const ends = Math.min(monotonic() + grantLife, ...coverage.channels.values());
         const authorised = await fromPage(() =>
           hosted.adapter.authorise({
             connection: asked.connection,

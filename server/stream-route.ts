@@ -137,7 +137,8 @@ export function createStreamRoute<Request>(options: StreamRouteOptions<Request>)
     if (standing.length < granted.length) return tryAgain(connection);
     const ends = monotonic() + grantLife;
     streams.cover(connection, {
-      channels: new Map(granted.map((channel) => [channel, { after, ends }])),
+      channels: new Map(granted.map((channel) => [channel, ends])),
+      after: new Map(after === null ? [] : granted.map((channel) => [channel, after])),
       own: after,
       refused,
       reauthorise: [],

@@ -71,9 +71,11 @@ export function joined(batch: Batch): Frame {
 export interface Connection extends Stream, Visitor {
   readonly sink: StreamSink;
   /** The covered channels, each with the end of its grant on the monotonic clock. */
-  readonly covered: Map<Channel, number>;
+  covered: Map<Channel, number>;
   /** When it must have been opened anew, on the monotonic clock: whoever is not logged in any more cannot. */
   until: number;
+  /** In which interval it is looked at for what ends: see `endings.ts`. */
+  endsIn: number | undefined;
   /** Entries with a serial at or below it were part of its replay. */
   serial: number;
   /** Goodbye was said, and it is served until the stream ends. */
@@ -85,14 +87,17 @@ export interface Connection extends Stream, Visitor {
   /** Since when its socket has taken nothing more, on the monotonic clock. */
   blockedSince: number | undefined;
   /** What waits while it is blocked: control frames first, then the newest parcel of each key, ascending. */
-  readonly control: Frame[];
-  readonly backlog: Map<string, Parcel>;
+  control: Frame[] | undefined;
+  backlog: Map<string, Parcel> | undefined;
   /** The backlog was given up: one resync for everything takes its place. */
   overflowed: boolean;
   closed: boolean;
   /** Called once when it is gone. */
   onLeave: (() => void) | undefined;
 }
+
+/** What every connection covers before its cover. Nobody adds to it. */
+const NOTHING: Map<Channel, number> = new Map();
 
 /** One that has been told nothing, and covers nothing. */
 export function newConnection(sink: StreamSink, visitor: Visitor, serial: number): Connection {
@@ -103,15 +108,16 @@ export function newConnection(sink: StreamSink, visitor: Visitor, serial: number
     own,
     standard,
     farewell,
-    covered: new Map(),
+    covered: NOTHING,
     until: Number.POSITIVE_INFINITY,
+    endsIn: undefined,
     leaving: false,
     serial,
     batch: undefined,
     ready: false,
     blockedSince: undefined,
-    control: [],
-    backlog: new Map(),
+    control: undefined,
+    backlog: undefined,
     overflowed: false,
     closed: false,
     onLeave: undefined,
@@ -136,11 +142,13 @@ export function defer(connection: Connection, parcel: Parcel, rendering: 'full' 
   // Reduced parcels of one list and action merge, whatever their object: nobody could tell them apart.
   const scope = rendering === 'full' ? parcel.route.full.join() : parcel.route.reduced;
   const key = `${scope} ${parcel.route.key} ${rendering}`;
-  const older = connection.backlog.get(key);
-  connection.backlog.delete(key);
-  connection.backlog.set(key, older ? { ...parcel, entry: mergeEntries(older.entry, parcel.entry) } : parcel);
-  if (connection.backlog.size > MAX_BACKLOG) {
-    connection.backlog.clear();
+  connection.backlog ??= new Map();
+  const { backlog } = connection;
+  const older = backlog.get(key);
+  backlog.delete(key);
+  backlog.set(key, older ? { ...parcel, entry: mergeEntries(older.entry, parcel.entry) } : parcel);
+  if (backlog.size > MAX_BACKLOG) {
+    backlog.clear();
     connection.overflowed = true;
   }
   return older ? 'conflated' : 'added';

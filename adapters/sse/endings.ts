@@ -25,31 +25,45 @@ export interface Endings {
 
 export function createEndings(): Endings {
   const slots = new Map<number, Set<Connection>>();
+
+  function forget(connection: Connection): void {
+    const slot = connection.endsIn;
+    if (slot === undefined) return;
+    const waiting = slots.get(slot);
+    waiting?.delete(connection);
+    if (waiting?.size === 0) slots.delete(slot);
+    connection.endsIn = undefined;
+  }
+
   return {
     watch(connection) {
       let earliest = Math.min(connection.until, farewellOf(connection));
       for (const ends of connection.covered.values()) earliest = Math.min(earliest, ends);
       if (connection.closed || earliest === Number.POSITIVE_INFINITY) return;
       const slot = slotOf(earliest);
+      if (connection.endsIn === slot) return;
+      forget(connection);
+      connection.endsIn = slot;
       const waiting = slots.get(slot);
       if (waiting) waiting.add(connection);
       else slots.set(slot, new Set([connection]));
     },
-    forget(connection) {
-      for (const waiting of slots.values()) waiting.delete(connection);
-    },
+    forget,
     due(now) {
       // What ends before the next look ends now.
       const last = slotOf(now) + 1;
       return [...slots].flatMap(([slot, waiting]) => {
         if (slot > last) return [];
         slots.delete(slot);
-        return [...waiting].map((connection) => ({
-          connection,
-          channels: [...connection.covered].filter(([, ends]) => slotOf(ends) <= last).map(([channel]) => channel),
-          stream: slotOf(connection.until) <= last,
-          farewell: slotOf(farewellOf(connection)) <= last,
-        }));
+        return [...waiting].map((connection) => {
+          connection.endsIn = undefined;
+          return {
+            connection,
+            channels: [...connection.covered].filter(([, ends]) => slotOf(ends) <= last).map(([channel]) => channel),
+            stream: slotOf(connection.until) <= last,
+            farewell: slotOf(farewellOf(connection)) <= last,
+          };
+        });
       });
     },
   };

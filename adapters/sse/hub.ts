@@ -96,21 +96,23 @@ export function createHub(options: HubOptions): Hub {
 
   /** Sends what must not be conflated, ahead of everything that waits. */
   function control(connection: Connection, frame: Frame): void {
-    if (connection.blockedSince !== undefined) connection.control.push(frame);
-    else write(connection, frame);
+    if (connection.blockedSince === undefined) write(connection, frame);
+    else if (connection.control) connection.control.push(frame);
+    else connection.control = [frame];
   }
 
   /** The socket reads again: control frames, then what waited, ascending. */
   function drained(connection: Connection): void {
     if (connection.closed) return;
     connection.blockedSince = undefined;
-    const frames = connection.control.splice(0);
+    const frames = connection.control ?? [];
+    connection.control = undefined;
     if (connection.overflowed) {
       connection.overflowed = false;
       counts.resyncs += 1;
       frames.push(frameEvent({ type: 'resync', channels: null }));
     }
-    for (const parcel of connection.backlog.values()) {
+    for (const parcel of connection.backlog?.values() ?? []) {
       const rendering = renderingFor(
         connection,
         parcel.route,
@@ -120,7 +122,7 @@ export function createHub(options: HubOptions): Hub {
       frames.push(frameOf(parcel, rendering, 1, true));
       counts.delivered += 1;
     }
-    connection.backlog.clear();
+    connection.backlog = undefined;
     if (frames.length > 0) write(connection, joinFrames(frames));
   }
 
@@ -129,8 +131,8 @@ export function createHub(options: HubOptions): Hub {
     connection.closed = true;
     connections.delete(connection);
     cover.remove(connection, [...connection.covered.keys(), ...connection.own]);
-    connection.backlog.clear();
-    connection.control.length = 0;
+    connection.backlog = undefined;
+    connection.control = undefined;
     connection.onLeave?.();
     endings.forget(connection);
     if (connections.size === 0) emptied();
@@ -199,7 +201,7 @@ export function createHub(options: HubOptions): Hub {
           );
     for (const connection of holders) {
       if (channels === null) {
-        connection.backlog.clear();
+        connection.backlog = undefined;
         connection.overflowed = false;
       }
       counts.resyncs += 1;
@@ -229,20 +231,14 @@ export function createHub(options: HubOptions): Hub {
     },
     cover(connection, coverage) {
       if (connection.closed) return false;
-      const { channels, own, until = Number.POSITIVE_INFINITY } = coverage;
-      const after = new Map<Channel, Position | null>();
-      for (const [channel, { after: position, ends }] of channels) {
-        after.set(channel, position);
-        connection.covered.set(channel, ends);
-      }
-      for (const channel of connection.own) after.set(channel, own);
+      connection.covered = coverage.channels;
       // From here to the end nothing awaits: what is noted, registered and copied belongs to one moment.
       const position = history.top;
       connection.serial = serial;
       connection.ready = true;
       cover.add(connection);
-      endBy(connection, until);
-      const frames = opening(connection, after, position, coverage);
+      endBy(connection, coverage.until ?? Number.POSITIVE_INFINITY);
+      const frames = opening(connection, position, coverage);
       control(connection, joinFrames(frames));
       return frames.length > 1;
     },

@@ -25,12 +25,7 @@ export interface OpeningOptions {
 }
 
 /** The frames of an opening, in the protocol's order; the last one is `ready`. */
-export type Opening = (
-  connection: Connection,
-  after: ReadonlyMap<Channel, Position | null>,
-  position: Position,
-  coverage: Coverage,
-) => Frame[];
+export type Opening = (connection: Connection, position: Position, coverage: Coverage) => Frame[];
 
 export function createOpening({ history, listeners, counts, everywhere }: OpeningOptions): Opening {
   /** Frames of kept entries that were replayed: a wave of reconnects renders each a few times only. */
@@ -51,17 +46,31 @@ export function createOpening({ history, listeners, counts, everywhere }: Openin
     return frame;
   }
 
-  function latestOf(connection: Connection): Record<Channel, LatestByAction> {
-    const latest: Record<Channel, LatestByAction> = {};
+  function latestOf(connection: Connection): Record<Channel, LatestByAction> | undefined {
+    let latest: Record<Channel, LatestByAction> | undefined;
     for (const channel of connection.covered.keys()) {
       const news = history.latest(channel, connection.own);
-      if (news) latest[channel] = news;
+      if (!news) continue;
+      latest ??= {};
+      latest[channel] = news;
     }
     return latest;
   }
 
-  return (connection, after, position, { refused, reauthorise }) => {
-    const { replay, resync } = history.read(after);
+  /** The newest `ready` without news: connections that come in one millisecond share it, so a wave makes few. */
+  let quiet: { readonly position: Position; readonly known: number; readonly frame: Frame } | undefined;
+
+  function readyFrame(connection: Connection, position: Position): Frame {
+    const known = Math.floor(history.known());
+    const latest = latestOf(connection);
+    if (latest) return frameEvent({ type: 'ready', position, known, latest }, position);
+    if (quiet?.known !== known || quiet.position !== position)
+      quiet = { position, known, frame: frameEvent({ type: 'ready', position, known, latest: {} }, position) };
+    return quiet.frame;
+  }
+
+  return (connection, position, { after, own, refused, reauthorise }) => {
+    const { replay, resync } = history.read(own === null ? after : withOwn(after, connection, own));
     const frames: Frame[] = [];
     if (refused.length > 0) frames.push(frameEvent({ type: 'refused', channels: refused }));
     if (reauthorise.length > 0) frames.push(frameEvent({ type: 'reauthorise', channels: reauthorise }));
@@ -75,8 +84,17 @@ export function createOpening({ history, listeners, counts, everywhere }: Openin
       const ownLost = resync.some((channel) => connection.own.includes(channel));
       frames.push(frameEvent({ type: 'resync', channels: ownLost ? null : resync }));
     }
-    const latest = latestOf(connection);
-    frames.push(frameEvent({ type: 'ready', position, known: Math.floor(history.known()), latest }, position));
+    frames.push(readyFrame(connection, position));
     return frames;
   };
+}
+
+function withOwn(
+  after: ReadonlyMap<Channel, Position>,
+  { own }: Connection,
+  position: Position,
+): ReadonlyMap<Channel, Position> {
+  const all = new Map(after);
+  for (const channel of own) all.set(channel, position);
+  return all;
 }

@@ -17,6 +17,8 @@ export type ExpressHandler = (
   next: (error?: unknown) => void,
 ) => void;
 
+const SLASH = 47;
+
 /**
  * The routes of a notifier: `app.use('/notify-listen', routes(notifier))`. Put it ahead of heavy middleware; behind the
  * one that knows the user. A body parser may have run, or not.
@@ -25,7 +27,9 @@ export function routes(notifier: Notifier): ExpressHandler {
   return (request, response, next) => {
     const url = request.url ?? '/';
     const at = url.indexOf('?');
-    answer(notifier, request, response, request.path, at < 0 ? '' : url.slice(at)).then((found) => {
+    // Express would take the address apart again to tell its path. A proxy's request names the host first.
+    const path = url.charCodeAt(0) !== SLASH ? request.path : at < 0 ? url : url.slice(0, at);
+    answer(notifier, request, response, path, at < 0 ? '' : url.slice(at)).then((found) => {
       if (!found) next();
     }, next);
   };

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Grant, readGrant, writeGrant } from '../../../server/grants.js';
+import { createGrants, type Grant, readGrant, writeGrant } from '../../../server/grants.js';
 import { causeOf, createSecrets } from '../../../server/secrets.js';
 import { at } from '../../kit/entries.js';
 
@@ -71,6 +71,57 @@ describe('a grant', () => {
       const text = Buffer.from(other).toString('base64url');
       expect(readGrant(`${text}.${first.sign(text)}`, first)).toBeUndefined();
     }
+  });
+});
+
+describe('grants that are remembered', () => {
+  /** Counts what is verified. */
+  function watched(): { secrets: typeof first; verified: () => number } {
+    let verified = 0;
+    const verify = (text: string, signature: string): boolean => {
+      verified += 1;
+      return first.verify(text, signature);
+    };
+    return { secrets: { ...first, verify }, verified: () => verified };
+  }
+
+  test('one that was made or read here is not verified again, and reads the same', () => {
+    const { secrets, verified } = watched();
+    const grants = createGrants(secrets);
+    expect(grants.read(grants.write(grant))).toEqual(grant);
+    expect(verified()).toBe(0);
+    const elsewhere = writeGrant({ ...grant, user: 'w' }, first);
+    for (let n = 0; n < 3; n++) expect(grants.read(elsewhere)).toEqual({ ...grant, user: 'w' });
+    expect(verified()).toBe(1);
+  });
+
+  test('only to the letter: a changed one is refused, and so are the other secrets’', () => {
+    const grants = createGrants(first);
+    const token = grants.write(grant);
+    for (let at = 0; at < token.length; at += 5) {
+      const forged = `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`;
+      expect(grants.read(forged)).toBeUndefined();
+    }
+    expect(createGrants(createSecrets(['another secret, of others'], 'test')).read(token)).toBeUndefined();
+  });
+
+  test('a refused one is refused each time', () => {
+    const grants = createGrants(first);
+    for (let n = 0; n < 3; n++) expect(grants.read(`${writeGrant(grant, first)}A`)).toBeUndefined();
+  });
+
+  test('memory is bounded: those that are used stay, others are verified again', () => {
+    const { secrets, verified } = watched();
+    const tokens = Array.from({ length: 20 }, (_, n) => writeGrant({ ...grant, user: `user-${n + 10}` }, first));
+    const [used = ''] = tokens;
+    const grants = createGrants(secrets, used.length * 4);
+    for (const token of tokens) {
+      grants.read(token);
+      grants.read(used);
+    }
+    expect(verified()).toBe(tokens.length);
+    expect(grants.read(tokens[1] as string)).toBeDefined();
+    expect(verified()).toBe(tokens.length + 1);
   });
 });
 

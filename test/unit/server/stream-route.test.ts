@@ -17,6 +17,7 @@ let faults: ReturnType<typeof createFaultyLog>['faults'];
 let proofs: (() => void)[];
 let asked: number;
 let held: boolean;
+let user: string;
 
 beforeEach(async () => {
   vi.useFakeTimers();
@@ -25,6 +26,7 @@ beforeEach(async () => {
   proofs = [];
   asked = 0;
   held = false;
+  user = 'ann';
   const log: Log = {
     ...made.log,
     tail: async (sink) => {
@@ -40,7 +42,7 @@ beforeEach(async () => {
     },
   };
   notifier = createNotifier({
-    user: () => 'ann',
+    user: () => user,
     canListen: { Order: { one: () => true } },
     log,
     grantLife: LIFE,
@@ -143,6 +145,30 @@ describe('while a stream waits for this node to catch up', () => {
     for (const proceed of proofs) proceed();
     expect(events(await answer)).toEqual(['hello', 'reauthorise Order/1', 'ready']);
     expect(events(await once(await grantFor('1'), { 'Order/1': null }))).toEqual(['hello', 'ready']);
+  });
+
+  test('a grant that was shown before is judged anew each time: its life, its epoch, its user, revocations', async () => {
+    const shown = async (token: string): Promise<string[]> => events(await once(token, { 'Order/1': null }));
+    const taken = ['hello', 'ready'];
+    const refused = ['hello', 'reauthorise Order/1', 'ready'];
+    const grant = await grantFor('1');
+    for (let n = 0; n < 3; n++) expect(await shown(grant)).toEqual(taken);
+    user = 'ben';
+    expect(await shown(grant)).toEqual(refused);
+    user = 'ann';
+    expect(await shown(grant)).toEqual(taken);
+    await notifier.revoke('ann', { entity: 'Order', id: 1 });
+    expect(await shown(grant)).toEqual(refused);
+
+    const later = await grantFor('1');
+    expect(await shown(later)).toEqual(taken);
+    await vi.advanceTimersByTimeAsync(LIFE);
+    expect(await shown(later)).toEqual(refused);
+
+    const last = await grantFor('1');
+    expect(await shown(last)).toEqual(taken);
+    await faults.loseEverything();
+    expect(await shown(last)).toEqual(refused);
   });
 
   test('503 when it does not catch up in time, with the request to come back', async () => {

@@ -223,13 +223,21 @@ describe('DESIGN 6, "Positions cannot run ahead of what was written" and "Confla
                 part > 100 ? null : part === 0 ? makePosition('other', 1) : at(Math.round((part / 100) * offset)),
               );
               const read = (position: Position | null): Position => position ?? at(offset);
-              const channels = new Map(
-                one.channels.map((channel, n) => [channel, { after: after[n] ?? null, ends: 1e15 }]),
-              );
+              const given = new Map<Channel, Position>();
+              for (const [n, channel] of one.channels.entries()) {
+                const position = after[n];
+                if (position) given.set(channel, position);
+              }
               const from = new Map<Channel, Position>();
-              for (const [channel, { after: position }] of channels) from.set(channel, read(position));
+              for (const channel of one.channels) from.set(channel, read(given.get(channel) ?? null));
               for (const channel of own) from.set(channel, read(after.at(-1) ?? null));
-              hub.cover(connection, { channels, own: after.at(-1) ?? null, refused: [], reauthorise: [] });
+              hub.cover(connection, {
+                channels: new Map(one.channels.map((channel) => [channel, 1e15])),
+                after: given,
+                own: after.at(-1) ?? null,
+                refused: [],
+                reauthorise: [],
+              });
               streams.push({ connection, sink, opened: index, from, written: [], cut: false });
               break;
             }

@@ -71,7 +71,8 @@ function cover(
     ? channels.map((channel) => [channel, null])
     : Object.entries(channels);
   return hub.cover(connection, {
-    channels: new Map(asked.map(([channel, after]) => [channel, { after, ends }])),
+    channels: new Map(asked.map(([channel]) => [channel, ends])),
+    after: new Map(asked.flatMap(([channel, after]) => (after === null ? [] : [[channel, after]]))),
     own,
     refused,
     reauthorise,
@@ -425,9 +426,10 @@ describe('the end of a right', () => {
     const opened = open();
     hub.cover(opened.connection, {
       channels: new Map([
-        ['Order/1', { after: null, ends: clock.now() + 10_000 }],
-        ['Order/2', { after: null, ends: clock.now() + 20_000 }],
+        ['Order/1', clock.now() + 10_000],
+        ['Order/2', clock.now() + 20_000],
       ]),
+      after: new Map(),
       own: null,
       refused: [],
       reauthorise: [],

@@ -6,6 +6,7 @@
 import type { Log, LogEntry, ObjectRef } from '../adapters/contract.js';
 import type { Position } from '../adapters/position.js';
 import { inTime } from './in-time.js';
+import { appendNowOf } from './log/handle.js';
 import type { NotifyResult } from './types.js';
 
 /** Entries that may wait: some minutes of a busy application, about 5 MB. */
@@ -53,6 +54,7 @@ interface Waiting {
 
 export function createOutbox(options: OutboxOptions): Outbox {
   const { log, timeout, life, monotonic, random, onAnswer, onError } = options;
+  const appendNow = appendNowOf(log);
   const buffer: Waiting[] = [];
   /** Objects by their JSON, `null` once it is everything. */
   let givenUp: Map<string, ObjectRef> | null = new Map();
@@ -211,6 +213,17 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   const pending = (): number => underWay + buffer.length + (givenUp === null ? 1 : givenUp.size);
 
+  function taken(positions: readonly Position[]): NotifyResult {
+    onAnswer(positions.length, true);
+    return { accepted: true, positions };
+  }
+
+  function failed(entries: readonly LogEntry[], error: unknown): NotifyResult {
+    onError(error);
+    hold(entries);
+    return refused(entries.length);
+  }
+
   /** The answer to an append that the log was not asked about, or has not taken. */
   function refused(entries: number): NotifyResult {
     onAnswer(entries, false);
@@ -231,16 +244,21 @@ export function createOutbox(options: OutboxOptions): Outbox {
         hold(entries);
         return Promise.resolve(refused(length));
       }
+      if (appendNow) {
+        let positions: readonly Position[];
+        try {
+          positions = appendNow(entries);
+        } catch (error) {
+          return Promise.resolve(failed(entries, error));
+        }
+        return Promise.resolve(taken(positions));
+      }
       return new Promise((resolve) => {
-        const taken = (positions: readonly Position[]): void => {
-          onAnswer(length, true);
-          resolve({ accepted: true, positions });
-        };
-        ask(entries, taken, (error) => {
-          onError(error);
-          hold(entries);
-          resolve(refused(length));
-        });
+        ask(
+          entries,
+          (positions) => resolve(taken(positions)),
+          (error) => resolve(failed(entries, error)),
+        );
       });
     },
     waiting: () => underWay + buffer.length,

@@ -58,8 +58,10 @@ export interface MemoryLogOptions extends MemoryEngineOptions {
  * After `close`, everything but `close` rejects.
  */
 export function createMemoryLog(options: MemoryLogOptions = {}): Log {
-  return createHandle(options.engine ?? createMemoryEngine(options), {
+  const engine = options.engine ?? createMemoryEngine(options);
+  return createHandle(engine, {
     name: 'memory',
     capabilities: { shared: false, durable: false, dedupes: true },
+    appendNow: engine.append,
   });
 }

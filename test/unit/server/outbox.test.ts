@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Log, LogEntry } from '../../../adapters/contract.js';
 import type { Position } from '../../../adapters/position.js';
+import { createMemoryEngine, createMemoryLog } from '../../../server/log/memory.js';
 import { BUFFER_LIMIT, createOutbox, type Outbox } from '../../../server/outbox.js';
 import { at, note, settle } from '../../kit/entries.js';
 
@@ -64,6 +65,55 @@ function told({ batches }: Engine): Set<string | undefined> {
       ),
   );
 }
+
+describe('a log in this process', () => {
+  const outboxOf = (log: Log, errors: unknown[] = []): Outbox =>
+    createOutbox({
+      log,
+      timeout: TIMEOUT,
+      life: LIFE,
+      monotonic: () => 0,
+      random: () => 0.5,
+      onAnswer: () => {},
+      onError: (error) => errors.push(error),
+    });
+
+  test('has the entries when the call returns', async () => {
+    const engine = createMemoryEngine();
+    const answer = outboxOf(createMemoryLog({ engine })).append([note(1), note(2)]);
+    const { top } = engine.window();
+    expect(await answer).toEqual({ accepted: true, positions: [expect.any(String), top] });
+  });
+
+  test('is asked as any other where something is put around it', async () => {
+    const engine = createMemoryEngine();
+    const asked: (readonly LogEntry[])[] = [];
+    const around: Log = {
+      ...createMemoryLog({ engine }),
+      append(entries) {
+        asked.push(entries);
+        return Promise.reject(new Error('down'));
+      },
+    };
+    const errors: unknown[] = [];
+    const outbox = outboxOf(around, errors);
+    expect(await outbox.append([note(1)])).toEqual({ accepted: false });
+    expect([asked, errors, outbox.waiting()]).toEqual([[[note(1)]], [new Error('down')], 1]);
+    const { floor, top } = engine.window();
+    expect(top).toBe(floor);
+    await outbox.close(0);
+  });
+
+  test('that is closed holds nothing back silently', async () => {
+    const log = createMemoryLog();
+    const errors: unknown[] = [];
+    const outbox = outboxOf(log, errors);
+    await log.close();
+    expect(await outbox.append([note(1)])).toEqual({ accepted: false });
+    expect([String(errors[0]), outbox.waiting()]).toEqual(['Error: log: the memory log is closed', 1]);
+    await outbox.close(0);
+  });
+});
 
 describe('the outbox', () => {
   let hand: Engine;

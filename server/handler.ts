@@ -163,7 +163,8 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
     const methods = routes[request.path];
     if (!methods) return undefined;
     const cors = corsHeaders(request, origins);
-    const allow = [...Object.keys(methods), 'OPTIONS'].join(', ');
+    const run = methods[request.method];
+    const allow = run ? '' : [...Object.keys(methods), 'OPTIONS'].join(', ');
     if (request.method === 'OPTIONS') {
       return {
         status: 204,
@@ -176,7 +177,6 @@ export function createHandler<Request>(options: HandlerOptions<Request>): Handle
       };
     }
     try {
-      const run = methods[request.method];
       if (!run) throw new HttpError(405, 'invalid', `${request.path} takes ${allow}.`);
       const work = async (): Promise<unknown> => {
         if (request.path !== '/health') {

@@ -96,8 +96,8 @@ export interface Connection extends Stream, Visitor {
   onLeave: (() => void) | undefined;
 }
 
-/** What every connection covers before its cover. Nobody adds to it. */
-const NOTHING: Map<Channel, number> = new Map();
+/** What a connection covers before its cover, and when it has gone. Nobody adds to it. */
+export const NOTHING: Map<Channel, number> = new Map();
 
 /** One that has been told nothing, and covers nothing. */
 export function newConnection(sink: StreamSink, visitor: Visitor, serial: number): Connection {

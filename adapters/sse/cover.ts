@@ -2,11 +2,13 @@
 import type { Channel } from '../channel.js';
 import type { ObjectRef } from '../contract.js';
 import { channelsOf, everyOf } from '../route.js';
-import type { Connection } from './connection.js';
+import { type Connection, NOTHING } from './connection.js';
 
 export interface Cover {
   /** Registers all channels of the connection, its own, and once per entity the internal `Order/*`. */
   add(connection: Connection): void;
+  /** The inverse, for one that has gone. */
+  leave(connection: Connection): void;
   /** Ends the cover of some channels, `Order/*` with the last object of its entity. */
   remove(connection: Connection, channels: readonly Channel[]): void;
 }
@@ -24,17 +26,26 @@ export function createCover(listeners: Map<Channel, Set<Connection>>): Cover {
     if (holders?.size === 0) listeners.delete(channel);
   }
 
+  /** Walks all that a connection is registered for; `Order/*` may come twice. */
+  function walk(connection: Connection, step: typeof join): void {
+    for (const channel of connection.own) step(channel, connection);
+    let last: Channel | undefined;
+    for (const channel of connection.covered.keys()) {
+      step(channel, connection);
+      const every = everyOf(channel);
+      // Objects of one entity come one behind the other as a rule.
+      if (every !== undefined && every !== last) step(every, connection);
+      last = every;
+    }
+  }
+
   return {
     add(connection) {
-      for (const channel of connection.own) join(channel, connection);
-      let last: Channel | undefined;
-      for (const channel of connection.covered.keys()) {
-        join(channel, connection);
-        const every = everyOf(channel);
-        // Objects of one entity come one behind the other as a rule.
-        if (every !== undefined && every !== last) join(every, connection);
-        last = every;
-      }
+      walk(connection, join);
+    },
+    leave(connection) {
+      walk(connection, part);
+      connection.covered = NOTHING;
     },
     remove(connection, channels) {
       const touched = new Set<Channel>();

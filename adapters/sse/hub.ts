@@ -130,7 +130,7 @@ export function createHub(options: HubOptions): Hub {
     if (connection.closed) return;
     connection.closed = true;
     connections.delete(connection);
-    cover.remove(connection, [...connection.covered.keys(), ...connection.own]);
+    cover.leave(connection);
     connection.backlog = undefined;
     connection.control = undefined;
     connection.onLeave?.();

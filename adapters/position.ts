@@ -43,7 +43,7 @@ export function epochOf(position: Position): string {
  * after `b`, and `undefined` when they are of different epochs, which makes them incomparable.
  */
 export function comparePositions(a: Position, b: Position): number | undefined {
-  if (!b.startsWith(a.slice(0, a.indexOf(':') + 1))) return undefined;
+  for (let at = a.indexOf(':'); at >= 0; at--) if (a.charCodeAt(at) !== b.charCodeAt(at)) return undefined;
   // Without leading zeros the longer number is the greater one, and equal lengths compare as text.
   return a.length - b.length || (a < b ? -1 : Number(a > b));
 }

@@ -18,9 +18,20 @@ export interface Route {
  */
 const PLAIN = /^(?!__proto__$)[\w.-]+$/;
 
+/** The answer before: the history asks, and right behind it those who carry the entry to its listeners. */
+let routed: NotificationEntry | undefined;
+let route: Route;
+
 /** The route of a notification: `Order/42` and `Order`; `Order/*` and `Order`; or its users' and sessions' own channels. */
 export function routeOf(entry: NotificationEntry): Route {
-  const { notification, to } = entry;
+  if (entry !== routed) {
+    route = newRoute(entry);
+    routed = entry;
+  }
+  return route;
+}
+
+function newRoute({ notification, to }: NotificationEntry): Route {
   if (to) {
     const users = (to.users ?? []).map((hash) => audienceChannel('user', hash));
     const sessions = (to.sessions ?? []).map((hash) => audienceChannel('session', hash));

@@ -1,6 +1,6 @@
 /**
  * The page that is measured: rows that show an order each. A row listens to its order, by the hook or by the element, or
- * holds one empty effect. Written as applications write it: with functions and objects made in each render.
+ * holds one empty effect in the place of either. Written as applications write it: with functions and objects made in each render.
  */
 import { type ReactNode, useEffect } from 'react';
 import { flushSync } from 'react-dom';
@@ -8,7 +8,7 @@ import { createRoot, type Root } from 'react-dom/client';
 import { Listen, ListenProvider, useListen, useListenClient } from '../../widget/react/index.js';
 
 /** What a row holds. */
-export type Kind = 'effect' | 'hook' | 'element';
+export type Kind = 'effect' | 'hook' | 'empty' | 'element';
 
 /** The client of the page. */
 type Client = ReturnType<typeof useListenClient>;
@@ -46,6 +46,17 @@ function EffectRow({ id, shown }: RowProps): ReactNode {
   return show(shown, id);
 }
 
+function Empty(): ReactNode {
+  useEffect(() => {
+    rows++;
+  }, []);
+  return null;
+}
+
+function EmptyRow({ id, shown }: RowProps): ReactNode {
+  return show(shown, id, <Empty />);
+}
+
 function HookRow({ id, shown }: RowProps): ReactNode {
   useListen({ entity: 'Order', id }, [{ on: 'updated', run: () => refetch() }]);
   return show(shown, id);
@@ -59,7 +70,7 @@ function ElementRow({ id, shown }: RowProps): ReactNode {
   );
 }
 
-const ROWS = { effect: EffectRow, hook: HookRow, element: ElementRow };
+const ROWS = { effect: EffectRow, hook: HookRow, empty: EmptyRow, element: ElementRow };
 
 function Client(): ReactNode {
   client = useListenClient();

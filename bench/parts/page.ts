@@ -1,6 +1,6 @@
 /**
- * A page that mounts 1,000 listeners on 200 objects, by the hook and by the element, against the same page whose
- * components hold one empty effect each. CPU time of the page's main thread in Chromium, with React and our client built for production, each measurement in
+ * A page that mounts 1,000 listeners on 200 objects, by the hook and by the element, each against the same page whose
+ * components hold one empty effect instead: the rows, or an element in them. CPU time of the page's main thread in Chromium, with React and our client built for production, each measurement in
  * a page of its own.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -18,8 +18,15 @@ const LISTENERS = 1_000;
 const OBJECTS = 200;
 const TARGET = 2;
 /** The order of a round; each one begins one further. */
-const KINDS: readonly Kind[] = ['effect', 'hook', 'element'];
-const NAMES: Readonly<Record<Kind, string>> = { effect: 'an empty effect', hook: 'useListen', element: '<Listen>' };
+const KINDS: readonly Kind[] = ['effect', 'hook', 'empty', 'element'];
+/** What each is compared with. */
+const BASES: Readonly<Partial<Record<Kind, Kind>>> = { hook: 'effect', element: 'empty' };
+const NAMES: Readonly<Record<Kind, string>> = {
+  effect: 'an empty effect',
+  hook: 'useListen',
+  empty: 'an empty element',
+  element: '<Listen>',
+};
 
 /** One page. CPU time of the browser's main thread in milliseconds, where nothing else is said. */
 interface Visit {
@@ -110,12 +117,12 @@ async function visit(
     let mount = 0;
     await profiled(session, kind, async () => {
       mount = await costOf(session, `page.mount(${JSON.stringify(props)})`);
-      const rows = await page.evaluate((is) => (is === 'effect' ? window.page.idle() : window.page.connected()), kind);
-      if (kind === 'effect' && rows !== LISTENERS) throw new Error(`${rows} effects have run`);
+      const rows = await page.evaluate((base) => (base ? window.page.connected() : window.page.idle()), BASES[kind]);
+      if (!BASES[kind] && rows !== LISTENERS) throw new Error(`${rows} effects have run`);
     });
     const settled = (await used(session, 'TaskDuration')) - before;
     const { auth = 0, stream = 0 } = await server.call('requests');
-    const notified = kind === 'effect' ? Number.NaN : await notify();
+    const notified = BASES[kind] ? await notify() : Number.NaN;
     const unmount = await costOf(session, 'page.unmount()');
     return { mount, settled, unmount, notified, auth, stream };
 
@@ -146,7 +153,7 @@ export const page: Part = async ({ rounds }) => {
     const url = `http://127.0.0.1:${await server.call('open', await bundlePage())}/`;
     const figures: Figure[] = [];
     for (const shown of [true, false]) {
-      const visits: Record<Kind, Visit[]> = { effect: [], hook: [], element: [] };
+      const visits: Record<Kind, Visit[]> = { effect: [], hook: [], empty: [], element: [] };
       // One round more, which counts for nothing: caches of the machine.
       for (let round = -1; round < rounds; round++) {
         for (let n = 0; n < KINDS.length; n++) {
@@ -171,8 +178,9 @@ function figuresOf(visits: Record<Kind, Visit[]>, shown: boolean): Figure[] {
     KINDS.map((kind) => {
       const values = of(kind, what);
       const figure: Figure = { name, of: NAMES[kind], unit: 'ms', values };
-      if (kind === 'effect') return figure;
-      const ratios = values.map((value, round) => value / (visits.effect[round]?.[what] ?? Number.NaN));
+      const base = BASES[kind];
+      if (!base) return figure;
+      const ratios = values.map((value, round) => value / (visits[base][round]?.[what] ?? Number.NaN));
       return { ...figure, ratios, ...(target !== undefined && { target }) };
     });
   const each = (name: string, what: keyof Visit, unit: Figure['unit'], target?: number): Figure[] =>

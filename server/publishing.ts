@@ -1,5 +1,5 @@
 /** What `notify`, `revoke` and `transaction` do, for a notifier that also serves pages and for a publisher that does not. */
-import type { Log, LogEntry, RevokeEntry } from '../adapters/contract.js';
+import type { Log, LogEntry, NotificationEntry, RevokeEntry } from '../adapters/contract.js';
 import { CAUSE_HEADER } from '../adapters/protocol.js';
 import { createTransactions, currentCause, currentSession, type Held } from './context.js';
 import { type EntryOptions, mergeHeld, notificationEntry, revokeEntry } from './entries.js';
@@ -85,21 +85,24 @@ export function createPublishing(options: PublishingOptions): Publishing {
     return { sessions: [id] };
   }
 
+  function entriesOf(
+    action: string,
+    object: ChangedObject | readonly ChangedObject[],
+    options: EntryOptions,
+    cause: string | undefined = causeIn(options),
+  ): NotificationEntry[] {
+    if (!Array.isArray(object)) return [notificationEntry(action, object as ChangedObject, options, secrets, cause)];
+    return object.map((one) => notificationEntry(action, one, options, secrets, cause));
+  }
+
   return {
-    // Without `async`, which would double the promises of a call, and they are a third of what it costs.
+    // Without `async`: the promises of one call would cost as much as its entry.
     notify(action, object, given = {}) {
       try {
-        const cause = given.request === undefined ? currentCause() : causeOf(headerOf(given.request, CAUSE_HEADER));
-        const objects: readonly ChangedObject[] = Array.isArray(object) ? object : [object as ChangedObject];
-        const tell = (options: EntryOptions): Promise<NotifyResult> =>
-          send(
-            objects.map((one) => notificationEntry(action, one, options, secrets, cause)),
-            given,
-          );
         // Without a wait where there is nothing to ask: what a transaction does not await is held by it all the same.
-        return given.to === 'caller'
-          ? callerOf(given.request).then((to) => tell({ ...given, to }))
-          : tell(given as EntryOptions);
+        if (given.to !== 'caller') return send(entriesOf(action, object, given as EntryOptions), given);
+        const cause = causeIn(given);
+        return callerOf(given.request).then((to) => send(entriesOf(action, object, { ...given, to }, cause), given));
       } catch (error) {
         return Promise.reject(error);
       }
@@ -125,6 +128,11 @@ export function createPublishing(options: PublishingOptions): Publishing {
     notified: () => notified,
     close: outbox.close,
   };
+}
+
+/** The mark of the page that the change came from. */
+function causeIn({ request }: { readonly request?: unknown }): string | undefined {
+  return request === undefined ? currentCause() : causeOf(headerOf(request, CAUSE_HEADER));
 }
 
 type SendOptions = Pick<NotifyOptions, 'transaction' | 'immediate'>;

@@ -21,8 +21,10 @@ export function frameEvent(
   id?: Position,
   retry?: number,
 ): Frame {
-  const { type, ...data } = event;
-  return makeFrame(type, JSON.stringify(data), id, JSON.stringify(event), retry);
+  const json = JSON.stringify(event);
+  // The type comes first in each event, and the data are the rest. To write both is a tenth of what an opening costs.
+  const rest = json.slice(`{"type":"${event.type}"`.length);
+  return makeFrame(event.type, rest.startsWith(',') ? `{${rest.slice(1)}` : '{}', id, json, retry);
 }
 
 function makeFrame(type: string, data: string, id: Position | undefined, json: string, retry?: number): Frame {

@@ -79,7 +79,8 @@ export function createFollowers(): Followers {
             follower.pending = [];
             give(batch);
           }
-          if (follower.pending.length === 0) for (const { resolve } of waiting.splice(0)) resolve();
+          if (waiting.length > 0 && follower.pending.length === 0)
+            for (const { resolve } of waiting.splice(0)) resolve();
         },
         fail: (error: unknown): void => sink.failed(error),
       };

@@ -58,14 +58,23 @@ export interface Window {
   /** Accepts what a draft added. Drafts are accepted in the order in which they were made. */
   accept(draft: Draft): void;
   /** Both at once, for an engine that has nothing to wait for. The draft is accepted. */
-  append(entries: readonly LogEntry[]): { readonly positions: readonly Position[]; readonly added: readonly Logged[] };
+  append(entries: readonly LogEntry[]): Appended;
   entries(): readonly Logged[];
   content(): WindowContent;
 }
 
-/** What a draft adds; positions by key, once one has a key. */
-interface Added {
+export interface Appended {
+  /** One for each entry. */
+  readonly positions: readonly Position[];
+  /** Those that are no copies. */
+  readonly added: readonly Logged[];
+}
+
+/** The same, while it is being made. */
+interface Adding {
+  readonly positions: Position[];
   readonly added: Logged[];
+  /** By key, once one has a key. */
   own: Map<string, Position> | undefined;
 }
 
@@ -116,10 +125,9 @@ export function createWindow(options: WindowOptions): Window {
   }
 
   /** Gives entries their places, and adds those that are no copies. */
-  function put(entries: readonly LogEntry[], draft: Added, at: number): Position[] {
+  function put(entries: readonly LogEntry[], draft: Adding, at: number): void {
     // Reading every entry before anything changes keeps the batch whole, whatever a caller passed.
     for (const entry of entries) keyOf(entry);
-    const positions: Position[] = [];
     for (const entry of entries) {
       const key = keyOf(entry);
       let position = key === undefined ? undefined : placeOf(key, draft, at);
@@ -132,13 +140,12 @@ export function createWindow(options: WindowOptions): Window {
           draft.own.set(key, position);
         }
       }
-      positions.push(position);
+      draft.positions.push(position);
     }
-    return positions;
   }
 
   /** Where the first entry with this key is, as long as copies count as it. */
-  function placeOf(key: string, { own }: Added, at: number): Position | undefined {
+  function placeOf(key: string, { own }: Adding, at: number): Position | undefined {
     const older = byKey.get(key);
     return own?.get(key) ?? (older && at < older.until ? older.position : undefined);
   }
@@ -151,6 +158,8 @@ export function createWindow(options: WindowOptions): Window {
     drop(at); // the cap holds after a large batch too
   }
 
+  const adding = (): Adding => ({ positions: [], added: [], own: undefined });
+
   /** Whole, since a fraction would be an object of its own in each entry. */
   const wholeNow = (): number => Math.ceil(now());
 
@@ -162,16 +171,23 @@ export function createWindow(options: WindowOptions): Window {
     draft() {
       const at = now();
       drop(at);
-      const draft: Added = { added: [], own: undefined };
-      return { added: draft.added, add: (entries) => put(entries, draft, at) };
+      const draft = adding();
+      return {
+        added: draft.added,
+        add(entries) {
+          const from = draft.positions.length;
+          put(entries, draft, at);
+          return draft.positions.slice(from);
+        },
+      };
     },
     accept: ({ added }) => accept(added, wholeNow()),
     append(entries) {
       const at = wholeNow();
-      const draft: Added = { added: [], own: undefined };
-      const positions = put(entries, draft, at);
+      const draft = adding();
+      put(entries, draft, at);
       accept(draft.added, at);
-      return { positions, added: draft.added };
+      return draft;
     },
     entries() {
       drop(now());

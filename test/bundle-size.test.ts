@@ -10,10 +10,10 @@ import { bundle } from './kit/bundle.js';
 
 /** What such a page may download: a ratchet, the size of today. The goals stand in `PARTS`. */
 const limits: Record<PartSize['part'], number> = {
-  client: 9.4,
-  '+ React': 10.6,
-  '+ SSE': 11.3,
-  '+ tabs': 14.5,
+  client: 9.7,
+  '+ React': 10.9,
+  '+ SSE': 11.6,
+  '+ tabs': 14.8,
 };
 
 const chunkLimits: Record<string, number> = {

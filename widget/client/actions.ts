@@ -14,28 +14,39 @@ export interface Row extends Omit<ActionRow, 'on' | 'run' | 'otherwise'> {
 /** Where names are looked up: the listener's own registry before the client's. */
 export type Registries = readonly (CallbackRegistry | undefined)[];
 
+/** Who knows the names. Asked only where there is one. */
+export interface Names {
+  registries(): Registries;
+}
+
+const NONE: readonly never[] = [];
 const list = <T>(value: T | readonly T[] | undefined): readonly T[] =>
-  value === undefined ? [] : ([] as T[]).concat(value);
+  value === undefined ? NONE : Array.isArray(value) ? [...value] : [value as T];
+const isAction = (action: unknown): boolean => !!action && typeof action === 'string';
 
 /**
  * Brings an action list to one form.
  *
  * @throws TypeError that names the row and the field, for what can never run: no action, no function, an unknown name.
  */
-export function normaliseActions(actions: Actions, registries: Registries): Row[] {
+export function normaliseActions(actions: Actions, names: Names): Row[] {
   const given: readonly ActionRow[] = Array.isArray(actions)
     ? actions
     : Object.entries(actions ?? {}).map(([on, run]) => ({ on, run }));
+  let unknown: string | undefined;
+  const check = (each: unknown): void => {
+    if (each !== undefined && typeof each !== 'function' && !find(each as string, names))
+      unknown ??= JSON.stringify(each);
+  };
   const rows = given.map((row, index): Row => {
     const { on, run, otherwise, when, onError } = row ?? {};
     const normal: Row = { ...row, on: list(on), run: list(run), otherwise: list(otherwise) };
-    const [unknown] = normal.run
-      .concat(normal.otherwise, list<unknown>(when) as string[], list<unknown>(onError) as string[])
-      .filter((each) => typeof each !== 'function' && !find(each, registries))
-      .map((each) => JSON.stringify(each));
+    normal.run.forEach(check);
+    normal.otherwise.forEach(check);
+    check(when);
+    check(onError);
     let flaw: string | undefined;
-    if (!normal.on.length || !normal.on.every((action) => action && typeof action === 'string'))
-      flaw = DEV ? 'on: name an action, or "*" for all' : 'on';
+    if (!normal.on.length || !normal.on.every(isAction)) flaw = DEV ? 'on: name an action, or "*" for all' : 'on';
     else if (normal.run.length === 0) flaw = DEV ? 'run: give a function or the name of a registered callback' : 'run';
     else if (unknown) flaw = DEV ? `run: no callback ${unknown}; register it in "callbacks"` : unknown;
     if (flaw) throw new TypeError(`actions[${index}].${flaw}`);
@@ -45,19 +56,19 @@ export function normaliseActions(actions: Actions, registries: Registries): Row[
   return rows;
 }
 
-function find(name: string, registries: Registries): CallbackRegistry[string] | undefined {
+function find(name: string, names: Names): CallbackRegistry[string] | undefined {
   // Own properties only: a name out of a JSON description must not find `constructor`.
-  for (const registry of registries) if (registry && Object.hasOwn(registry, name)) return registry[name];
+  for (const registry of names.registries()) if (registry && Object.hasOwn(registry, name)) return registry[name];
   return undefined;
 }
 
 /** The function behind a name; a function is itself. @throws ListenError `configuration` when the name has gone since. */
 export function resolve<F extends (...args: never[]) => unknown>(
   run: F | string,
-  registries: Registries,
+  names: Names,
 ): F | CallbackRegistry[string] {
   if (typeof run === 'function') return run;
-  const found = find(run, registries);
+  const found = find(run, names);
   if (!found) throw new ListenError('configuration', `no callback ${JSON.stringify(run)}`);
   return found;
 }

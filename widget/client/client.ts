@@ -7,6 +7,7 @@
  */
 import { readJson } from '../../adapters/body.js';
 import { type Channel, channelOf } from '../../adapters/channel.js';
+import type { ObjectRef } from '../../adapters/contract.js';
 import { FINAL_CODES, ListenError } from '../../adapters/errors.js';
 import { limited } from '../../adapters/limit.js';
 import type { ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
@@ -18,7 +19,7 @@ import { DEV } from './dev.js';
 import { guard } from './guard.js';
 import { createRequest } from './http.js';
 import { pageLifecycle } from './lifecycle.js';
-import { createListener, type Listener } from './listener.js';
+import { Listener, race, reject, settle, tell } from './listener.js';
 import { readObject } from './object.js';
 import type { Adapters } from './opener.js';
 import { createStatus, describe } from './status.js';
@@ -67,7 +68,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   const core: Core = {
     world,
     options,
-    started: world.clock() - pageAge(world, options.world?.now),
+    started: [world.clock() - pageAge(world, options.world?.now)],
     visible: lifecycle.visible,
     report,
     subs,
@@ -80,6 +81,16 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     changed,
     fault,
     refuse,
+    refusal: (sub) => sub.refused ?? fatal ?? out,
+    left(listener) {
+      const { sub } = listener;
+      sub.listeners.delete(listener);
+      if (sub.listeners.size || closed) return;
+      sub.linger = world.setTimeout(() => {
+        subs.delete(sub.channel);
+        changed();
+      }, LINGER);
+    },
     reauthorise: (given) => access.reauthorise(given),
   };
   const login = createRetry(core, restart);
@@ -108,6 +119,17 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
 
   const listeners = (): Listener[] => [...subs.values()].flatMap((sub) => [...sub.listeners]);
 
+  /** The one that is there, else a new one. */
+  function subscriptionOf(object: ObjectRef): Subscription {
+    // Most names stand in a channel as they are. To check and escape them again for each listener was a tenth of mounting
+    // a page of them.
+    const known = object?.id != null && subs.get(`${object.entity}/${object.id}`);
+    if (known && known.entity === object.entity && known.id === String(object.id)) return known;
+    const checked = readObject(object);
+    const channel = channelOf(checked);
+    return subs.get(channel) ?? createSubscription(channel, checked);
+  }
+
   function isCovered(sub: Subscription): boolean {
     return connection.current()?.covers.get(sub.channel) === sub;
   }
@@ -132,7 +154,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
       gone = what === 'gone';
       // Open streams, locks and channels would keep the page out of the back/forward cache.
       if (gone) return rest();
-      if (what === 'visible') for (const listener of listeners()) listener.shown();
+      if (what === 'visible') for (const listener of listeners()) listener.made?.shown();
       connection.distrust(what === 'wake');
     });
     access.pursue();
@@ -198,7 +220,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     if (!fatal) {
       fatal = error;
       halt();
-      for (const listener of listeners()) listener.reject(error);
+      for (const listener of listeners()) reject(listener, error);
       report(error);
       status.update();
     }
@@ -210,7 +232,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     halt();
     core.config = undefined;
     status.update();
-    for (const listener of listeners()) listener.tell();
+    for (const listener of listeners()) tell(listener);
     const { onUnauthenticated } = options;
     if (!onUnauthenticated) return;
     (async () => onUnauthenticated())().then(() => {
@@ -223,7 +245,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   function restart(): void {
     paused = gone = false;
     out = fatal = core.config = undefined;
-    for (const listener of listeners()) if (!listener.pending) listener.tell();
+    for (const listener of listeners()) if (!listener.pending) tell(listener);
     forgetAnswer();
     login.stop();
     connection.distrust(true);
@@ -278,7 +300,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
     sub.grant = undefined;
     for (const listener of [...sub.listeners]) {
       listener.pending = true;
-      listener.reject(error);
+      reject(listener, error);
     }
     report(error);
   }
@@ -287,46 +309,32 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
 
   return {
     listen(object, actions, given = {}) {
-      const checked = readObject(object);
-      const channel = channelOf(checked);
-      const sub = subs.get(channel) ?? createSubscription(channel, checked);
-      const listener = createListener(
-        core,
-        checked,
-        actions as Actions,
-        given,
-        () => sub.refused ?? fatal ?? out,
-        () => {
-          sub.listeners.delete(listener);
-          if (sub.listeners.size || closed) return;
-          sub.linger = world.setTimeout(() => {
-            subs.delete(channel);
-            changed();
-          }, LINGER);
-        },
-      );
+      const sub = subscriptionOf(object);
+      const listener = new Listener(core, sub, actions as Actions, given);
       if (closed) {
-        listener.face.close();
-        return listener.face;
+        listener.close();
+        return listener;
       }
       // None of the browser's functions for each listener: only the first one of a channel finds it lingering.
       if (!sub.listeners.size) {
         world.clearTimeout(sub.linger);
-        subs.set(channel, sub);
+        subs.set(sub.channel, sub);
       }
       sub.listeners.add(listener);
       // Asking again is what a remount is for. One more on a channel that is asked for anyway changes nothing: of 1,000
       // listeners on 200 objects, 800.
       if (sub.refused || sub.listeners.size === 1) {
         sub.refused = undefined;
-        changed();
+        // What is set for the end of the tick looks at the status again.
+        if (!ticking) changed();
       }
       sub.anew = true;
       if (fatal) restart();
       // What was addressed to this page says nothing of the rest of the past.
-      if (core.hints.size) listener.race([hintsFor(core, sub), Number.NEGATIVE_INFINITY, given.position]);
-      if (isCovered(sub)) listener.settle(sub);
-      return listener.face;
+      if (core.hints.size) race(listener, [hintsFor(core, sub), Number.NEGATIVE_INFINITY, given.position]);
+      // When whoever listens can watch it.
+      if (isCovered(sub)) queueMicrotask(() => listener.pending && isCovered(sub) && settle(listener));
+      return listener;
     },
     status: status.get,
     onStatus: status.watch,
@@ -354,7 +362,7 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
       if (closed) return;
       closed = true;
       stopTick();
-      for (const listener of listeners()) listener.face.close();
+      for (const listener of listeners()) listener.close();
       for (const sub of subs.values()) world.clearTimeout(sub.linger);
       subs.clear();
       core.hints.clear();

@@ -3,7 +3,8 @@ import type { Channel } from '../../adapters/channel.js';
 import type { ListenError } from '../../adapters/errors.js';
 import type { ConfigAnswer, HelloEvent } from '../../adapters/protocol.js';
 import type { Report } from './guard.js';
-import type { News } from './load-race.js';
+import type { Listener } from './listener.js';
+import type { LoadStart, News } from './load-race.js';
 import type { Cursor, Subscription } from './subscriptions.js';
 import type { ListenClientOptions } from './types.js';
 import type { PageWorld } from './world.js';
@@ -12,7 +13,7 @@ export interface Core {
   readonly world: PageWorld;
   readonly options: ListenClientOptions;
   /** When the page load began, on the clock of the world. */
-  readonly started: number;
+  readonly started: LoadStart;
   /** Whether a person can see the page. */
   readonly visible: () => boolean;
   /** The client's `onError`; never throws. */
@@ -38,6 +39,10 @@ export interface Core {
   /** Sorts out an error: `true` when trying again by itself can help. */
   fault(error: ListenError): boolean;
   refuse(sub: Subscription): void;
+  /** Why it may not be listened to, at the moment. */
+  refusal(sub: Subscription): ListenError | undefined;
+  /** A listener was closed. */
+  left(listener: Listener): void;
   /** The server takes the grants of these no longer. */
   reauthorise(subs: readonly Subscription[]): void;
 }

@@ -4,6 +4,7 @@ import { comparePositions, isNews, type Position } from '../../adapters/position
 import type { ReadyEvent, ServerEvent, WireNotification } from '../../adapters/protocol.js';
 import type { Live } from './connection.js';
 import type { Core } from './core.js';
+import { receive as hand, scheduler, settle } from './listener.js';
 import { keepHint, moveTo, reduce, remember, rememberLatest, type Subscription, see } from './subscriptions.js';
 
 /** Takes one event of a link. `id`: everything up to it was delivered before. */
@@ -56,7 +57,7 @@ function ready(core: Core, live: Live, { position, known, latest }: ReadyEvent):
     // What was asked for was replayed, unless the server could not, or a tab with another log asked for this one.
     sub.since ??= !from || live.resynced.has(sub) || isNews(from, position) ? position : from;
     rememberLatest(core.world, sub, latest[channel]);
-    for (const listener of sub.listeners) if (listener.pending) listener.settle(sub);
+    for (const listener of sub.listeners) if (listener.pending) settle(listener);
   }
   // Where a link reads more than once, each read says for itself what it could not replay.
   live.resynced.clear();
@@ -67,7 +68,7 @@ function resync({ world, spread }: Core, live: Live, sub: Subscription): void {
   // What happened before is no longer known: a listener that loaded before now refreshes when it attaches.
   sub.known = world.clock();
   sub.since = undefined;
-  for (const listener of [...sub.listeners]) listener.resync(spread);
+  for (const listener of [...sub.listeners]) scheduler(listener).resync(spread);
 }
 
 /** Hands a notification to whom it concerns: see "Channels of an entry" in the protocol. */
@@ -86,6 +87,6 @@ function receive(core: Core, live: Live, full: WireNotification): void {
     if (!concerned || !(to || (live.covers.get(sub.channel) === sub && see(sub, form, live.link)))) continue;
     remember(world, sub, form);
     // Those that still wait for the load race find it there.
-    for (const listener of [...sub.listeners]) if (to || !listener.pending) listener.receive(form);
+    for (const listener of [...sub.listeners]) if (to || !listener.pending) hand(listener, form);
   }
 }

@@ -12,10 +12,8 @@ export function guard(report: Report, run: () => unknown): boolean {
   }
 }
 
-/** A list of functions that want to know of changes: how to join it, how to tell them all, how to empty it. */
-export function createWatchers(
-  report: Report,
-): [watch: (changed: () => void) => () => void, tell: () => void, clear: () => void] {
+/** A list of functions that want to know of changes: how to join it, and how to tell them all. */
+export function createWatchers(report: Report): [watch: (changed: () => void) => () => void, tell: () => void] {
   const watchers = new Set<() => void>();
   return [
     (changed) => {
@@ -27,6 +25,5 @@ export function createWatchers(
     () => {
       for (const watcher of [...watchers]) guard(report, watcher);
     },
-    () => watchers.clear(),
   ];
 }

@@ -4,11 +4,11 @@
  */
 import type { ObjectRef } from '../../adapters/contract.js';
 import type { WireNotification } from '../../adapters/protocol.js';
-import { groupRows, type Registries, type Row, resolve, selects } from './actions.js';
+import { groupRows, type Names, type Row, resolve, selects } from './actions.js';
+import type { Core } from './core.js';
 import { guard } from './guard.js';
 import type { LoadStart, Verdict } from './load-race.js';
 import type { CallbackRegistry, Refresh, RefreshReason, Trace } from './types.js';
-import type { PageWorld } from './world.js';
 
 /** How long what follows a run is collected before the next one, in milliseconds; what a row may ask for at most. */
 export const WINDOW = 100;
@@ -22,13 +22,9 @@ export const RUN_LIMIT = 30_000;
 const RETRY_MIN = 1_000;
 const RETRY_MAX = 30_000;
 
-export interface SchedulerHost {
-  readonly world: PageWorld;
+export interface SchedulerHost extends Names {
+  readonly core: Pick<Core, 'world' | 'visible' | 'turn'>;
   readonly object: ObjectRef;
-  visible(): boolean;
-  /** Which part of a window to wait, from 0 to 1. */
-  turn(): number;
-  registries(): Registries;
   /** Gets what a row threw and its `onError` did not take. */
   failed(error: unknown, refresh: Refresh): void;
   trace(fate: Trace['fate'], reason: RefreshReason, notification?: WireNotification): void;
@@ -73,7 +69,8 @@ interface Place {
 }
 
 export function createScheduler(host: SchedulerHost, initial: readonly Row[]): Scheduler {
-  const { world } = host;
+  const { core } = host;
+  const { world } = core;
   /** Rows with `once` that had their notification, by index. */
   const spent = new Set<number>();
   let rows: readonly Row[] = [];
@@ -115,7 +112,7 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
 
   function fire(place: Place): void {
     if (stopped || place.running || !place.pending) return;
-    place.deferred = !host.visible();
+    place.deferred = !core.visible();
     if (place.deferred) host.trace('deferred', place.pending.reason, place.pending.notification);
     else void run(place, place.pending);
   }
@@ -179,7 +176,7 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
     if (place.pending) arm(place);
   }
 
-  const call = <F extends (...args: never[]) => unknown>(run: F | string) => resolve(run, host.registries());
+  const call = <F extends (...args: never[]) => unknown>(run: F | string) => resolve(run, host);
 
   function retryAt(place: Place): number {
     const ceiling = Math.min(RETRY_MAX, 2 * RETRY_MIN * 2 ** place.failures++);
@@ -196,18 +193,19 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
   }
 
   /**
-   * Makes the rows that `pick` takes due, at once or after the window that their last run opened, and `wait` milliseconds
-   * on top: one wait for all rows, so that they keep their order.
+   * Makes the rows that `pick` takes due, at once or after the window that their last run opened, and this page's part of
+   * `spread` on top: one wait for all rows, so that they keep their order.
    */
   function offer(
     reason: RefreshReason,
     notification: WireNotification | undefined,
-    wait: number,
+    spread: number,
     pick: (row: Row) => boolean,
     among: readonly Place[] = places,
   ): void {
     if (stopped) return;
     let fate: Trace['fate'] = 'filtered';
+    const wait = spread && spread * (core.turn ?? world.random());
     const merged = reason === 'notification' ? 1 : 0;
     for (const place of among) {
       const selected = place.group.filter((at) => !spent.has(at) && pick(rows[at] as Row));
@@ -223,10 +221,10 @@ export function createScheduler(host: SchedulerHost, initial: readonly Row[]): S
   return {
     concerns: (action) => rows.some((row, at) => !spent.has(at) && selects(row.on, action)),
     notify(notification, spread) {
-      offer('notification', notification, host.turn() * spread, (row) => selects(row.on, notification.action));
+      offer('notification', notification, spread, (row) => selects(row.on, notification.action));
     },
     resync(spread) {
-      offer('resync', undefined, host.turn() * spread, (row) => row.resync !== false);
+      offer('resync', undefined, spread, (row) => row.resync !== false);
     },
     race(judge) {
       for (const place of places) {

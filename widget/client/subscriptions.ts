@@ -1,11 +1,11 @@
 /** The client's one interest in each channel, shared by its listeners: where it has got to and what it knows. */
 import { type Channel, channelOf } from '../../adapters/channel.js';
-import type { Link } from '../../adapters/contract.js';
+import type { Link, ObjectRef } from '../../adapters/contract.js';
 import type { ListenError } from '../../adapters/errors.js';
 import { isAfter, isNews, type Position } from '../../adapters/position.js';
 import type { LatestByAction, WireNotification } from '../../adapters/protocol.js';
 import { type Core, trim } from './core.js';
-import type { Listener } from './listener.js';
+import { type Listener, scheduler } from './listener.js';
 import type { News } from './load-race.js';
 import type { PageWorld } from './world.js';
 
@@ -34,6 +34,7 @@ export interface Grant {
 
 export interface Subscription extends Cursor {
   readonly channel: Channel;
+  readonly object: ObjectRef;
   readonly entity: string;
   readonly id: string | undefined;
   readonly listeners: Set<Listener>;
@@ -58,8 +59,9 @@ export interface Subscription extends Cursor {
 /** A cursor, or a subscription, that has heard nothing yet. */
 export const newCursor = (): Cursor => ({});
 
-export function createSubscription(channel: Channel, { entity, id }: { entity: string; id?: string }): Subscription {
-  return { channel, entity, id, listeners: new Set(), latest: new Map() };
+export function createSubscription(channel: Channel, object: { entity: string; id?: string }): Subscription {
+  const { entity, id } = object;
+  return { channel, object, entity, id, listeners: new Set(), latest: new Map() };
 }
 
 /** Another user: nothing of the former one's may stay, and what is shown is not this one's. */
@@ -69,7 +71,7 @@ export function forgetAll(sub: Subscription): void {
   sub.lost = false;
   for (const listener of sub.listeners) {
     listener.pending = true;
-    listener.resync(0);
+    scheduler(listener).resync(0);
   }
 }
 

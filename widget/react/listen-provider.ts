@@ -12,12 +12,12 @@ import {
 import { DEV } from '../client/dev.js';
 import type { ListenClient, ListenClientOptions } from '../client/types.js';
 import { misconfigured } from './misconfigured.js';
-import { createAbsentSystem, createSystem, type System } from './system.js';
+import { createAbsentSystem, createSystem, type System, type SystemSettings } from './system.js';
 
 /** The name of a system whose provider has none. */
 const UNNAMED = 'default';
 
-const Systems = /* @__PURE__ */ createContext<ReadonlyMap<string, System>>(/* @__PURE__ */ new Map());
+const Systems = /* @__PURE__ */ createContext<Map<string, System>>(/* @__PURE__ */ new Map());
 
 interface ProviderOwnProps {
   /**
@@ -44,7 +44,8 @@ export type ListenProviderProps = ProviderOwnProps &
  * it is closed when the provider is unmounted.
  */
 export function ListenProvider({ name = UNNAMED, children, ...rest }: ListenProviderProps): ReactElement {
-  const settings = defined(rest);
+  // To the client, what is `undefined` is not there.
+  const settings = rest as SystemSettings;
   const around = useContext(Systems);
   // biome-ignore lint/correctness/useExhaustiveDependencies: the rest of the settings is read through `update`
   const system = useMemo(() => createSystem(settings), [rest.url, rest.credentials, rest.client]);
@@ -58,12 +59,15 @@ export function ListenProvider({ name = UNNAMED, children, ...rest }: ListenProv
 /** The system of this name; in production, one that has a `problem` when there is none. */
 export function useSystem(name: string = UNNAMED): System {
   const systems = useContext(Systems);
-  return useMemo(() => {
-    const found = systems.get(name);
-    if (found) return found;
-    const problem = misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `unknown system ${name}`);
-    return createAbsentSystem(problem, [...systems.values()].at(-1)?.report);
-  }, [systems, name]);
+  return systems.get(name) ?? absentSystem(systems, name);
+}
+
+/** Kept beside the others, so that it is the same one in the next render. */
+function absentSystem(systems: Map<string, System>, name: string): System {
+  const problem = misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `unknown system ${name}`);
+  const absent = createAbsentSystem(problem, [...systems.values()].at(-1)?.report);
+  systems.set(name, absent);
+  return absent;
 }
 
 function unknownSystem(name: string, known: readonly string[]): string {
@@ -74,13 +78,4 @@ function unknownSystem(name: string, known: readonly string[]): string {
   return name === UNNAMED
     ? `every <ListenProvider> around this widget has a name (${names}); say which one is meant: system=${JSON.stringify(known[0])}`
     : `system: ${JSON.stringify(name)} is not known here; the providers around this widget are: ${names}`;
-}
-
-/** The same settings without what is `undefined`: a prop that is not given and one that is not known yet are the same. */
-export function defined<T extends object>(settings: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(settings);
-  const known = entries.filter(([, value]) => value !== undefined);
-  // Mostly there is nothing to leave out.
-  const kept = known.length < entries.length ? Object.fromEntries(known) : settings;
-  return kept as { [K in keyof T]: Exclude<T[K], undefined> };
 }

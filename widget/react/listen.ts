@@ -1,12 +1,13 @@
 /** The widget: renders nothing of its own, and refreshes the page when its object has changed. */
-import type { ReactNode } from 'react';
+import { createElement, type ReactNode, useRef } from 'react';
 import type { ObjectRef } from '../../adapters/contract.js';
 import type { ActionOf } from '../../adapters/define.js';
+import type { ListenError } from '../../adapters/errors.js';
 import { DEV } from '../client/dev.js';
 import type { Actions } from '../client/types.js';
 import { type NoObject, useListenObject } from './listen-object.js';
 import { misconfigured } from './misconfigured.js';
-import { type ListenState, type Target, targetOf, type UseListenOptions, useListening } from './use-listen.js';
+import { type Held, type ListenState, type UseListenOptions, useListening, useListenState } from './use-listen.js';
 
 export interface ListenProps<O extends ObjectRef = ObjectRef> extends UseListenOptions {
   /** What to listen to; a falsy object (not loaded yet): nothing. Left out: that of the nearest `<ListenObject>`. */
@@ -23,17 +24,36 @@ export interface ListenProps<O extends ObjectRef = ObjectRef> extends UseListenO
  * @throws ListenError `configuration`, at render and only in development, with the fix in its message.
  */
 export function Listen<O extends ObjectRef = ObjectRef>(props: ListenProps<O>): ReactNode {
-  const { object, actions, children, system, ...options } = props;
+  const { object, children } = props;
+  const actions = props.actions as Actions;
   const around = useListenObject();
   // A key `object` that holds nothing is an object that is not known yet, and never means the one around.
-  const target = 'object' in props ? targetOf(object) : around === undefined ? noObject() : targetOf(around);
+  const own = 'object' in props;
+  const target = own ? object : around;
+  const problem = own || around !== undefined ? undefined : noObject();
+  const { current } = useRef<Held>({});
   const watched = typeof children === 'function';
-  const state = useListening(target, actions as Actions, system, options, watched);
-  return watched ? children(state) : children;
+  // Most elements show no state: then they need no state, which React makes more of than of any other hook.
+  useListening(current, !watched && target, actions, props, watched ? undefined : problem);
+  return watched ? createElement(Watched, { target, actions, options: props, problem, children }) : children;
 }
 
-function noObject(): Target {
-  const help =
-    '<Listen> has no object; give it one (object={{ entity, id }}) or put it inside <ListenObject value={…}>';
-  return { problem: misconfigured(DEV ? help : 'no object') };
+interface WatchedProps {
+  readonly target: ObjectRef | NoObject;
+  readonly actions: Actions;
+  readonly options: UseListenOptions;
+  readonly problem: ListenError | undefined;
+  readonly children: (state: ListenState) => ReactNode;
+}
+
+function Watched({ target, actions, options, problem, children }: WatchedProps): ReactNode {
+  return children(useListenState(target, actions, options, problem));
+}
+
+function noObject(): ListenError {
+  return misconfigured(
+    DEV
+      ? '<Listen> has no object; give it one (object={{ entity, id }}) or put it inside <ListenObject value={…}>'
+      : 'no object',
+  );
 }

@@ -77,7 +77,7 @@ export function createSystem(initial: SystemSettings): System {
     onStatus: (changed) => client().onStatus(changed),
     report,
     check(actions, own) {
-      if (DEV && !settings.client) normaliseActions(actions, [own, callbacks]);
+      if (DEV && !settings.client) normaliseActions(actions, { registries: () => [own, callbacks] });
     },
     announce,
     update(newest) {

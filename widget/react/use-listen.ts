@@ -7,7 +7,7 @@ import { DEV } from '../client/dev.js';
 import { readObject } from '../client/object.js';
 import type { Actions, Listening, ListenOptions } from '../client/types.js';
 import type { NoObject } from './listen-object.js';
-import { defined, useSystem } from './listen-provider.js';
+import { useSystem } from './listen-provider.js';
 import { misconfigured } from './misconfigured.js';
 import type { System } from './system.js';
 
@@ -37,23 +37,43 @@ const READY: ListenState = { ready: true };
 export function useListen<O extends ObjectRef = ObjectRef>(
   object: O | NoObject,
   actions: Actions<ActionOf<O>>,
-  { system, ...options }: UseListenOptions = {},
+  options: UseListenOptions = {},
 ): ListenState {
-  return useListening(targetOf(object), actions as Actions, system, options, true);
+  return useListenState(object, actions as Actions, options);
 }
 
-/** What to listen to, or why that cannot be. */
-export interface Target {
-  readonly object?: ObjectRef;
-  readonly problem?: ListenError;
+/** @param problem why there is no object */
+export function useListenState(
+  object: ObjectRef | NoObject,
+  actions: Actions,
+  options: UseListenOptions,
+  problem?: ListenError,
+): ListenState {
+  // By index: an array pattern asks for an iterator.
+  const { 0: told, 1: tell } = useState(nothingTold);
+  const { held, about, is } = told;
+  const said = useListening(held, object, actions, options, problem, tell);
+  if (said.problem) return { ready: false, error: said.problem };
+  return (is && isSame(about, said) && is) || WAITING;
 }
 
-/** What the newest commit said, and the listener that it belongs to. */
-interface Held {
-  system?: System;
-  object?: ObjectRef | undefined;
-  actions: Actions;
-  options: ListenOptions;
+/** What one render says. */
+interface Said {
+  readonly system: System;
+  readonly object: ObjectRef | NoObject;
+  /** The object by value: objects are made in each render, and some are changed in place. */
+  readonly entity: string | undefined;
+  readonly id: string | undefined;
+  readonly actions: Actions;
+  readonly options: ListenOptions;
+  /** Why nothing can be listened to. */
+  readonly problem: ListenError | undefined;
+}
+
+/** What lives as long as the component. */
+export interface Held {
+  /** What the newest commit said. */
+  said?: Said;
   listening?: Listening | undefined;
   /** What was wrong with the actions of the last render, so that rendering again does not report it again. */
   mistake?: string | undefined;
@@ -61,101 +81,118 @@ interface Held {
   told?: boolean;
 }
 
-/** What is told of the listener on this object; nothing yet without `is`. One state, for a hook less in each component. */
+/** What is told of the listener; nothing yet without `is`. One state, for a hook less in each component. */
 interface Told {
   readonly held: Held;
-  readonly system?: System;
-  readonly object?: ObjectRef;
+  readonly about?: Said;
   readonly is?: ListenState;
 }
 
-/** `watched: false`: nobody looks at the state, so the component does not render again for it. */
+const nothingTold = (): Told => ({ held: nothingHeld() });
+/** Not within the other: V8 leaves no room for fields in an empty literal that is nested. */
+export const nothingHeld = (): Held => ({});
+
+/**
+ * Listens for as long as the component is mounted. What it costs beside an empty effect is mostly what React makes of its
+ * hooks, so they are few.
+ *
+ * @param given the options; what else it holds is not looked at, so that no copy is made
+ * @param problem why there is no object
+ * @param tell is given the state of the listener whenever it changed. Default: nobody is
+ */
 export function useListening(
-  target: Target,
+  held: Held,
+  object: ObjectRef | NoObject,
   actions: Actions,
-  name: string | undefined,
-  given: { readonly [K in keyof ListenOptions]: ListenOptions[K] | undefined },
-  watched: boolean,
-): ListenState {
-  const system = useSystem(name);
-  const problem = system.problem ?? target.problem;
-  const options: ListenOptions = defined(given);
-  if (DEV) correct(() => system.check(actions, options.callbacks));
-  const [told, tell] = useState<Told>(() => ({ held: { actions, options } }));
-  const { held } = told;
-  // An equal object is the one of before. So it needs no key, which would be made for each listener and render.
-  const former = held.object;
-  const next = problem ? undefined : target.object;
-  const object = former?.entity === next?.entity && former?.id === next?.id ? former : next;
+  given: UseListenOptions,
+  problem?: ListenError,
+  tell?: Tell,
+): Said {
+  const system = useSystem(given.system);
+  const said: Said = {
+    system,
+    object,
+    entity: object ? object.entity : undefined,
+    // A number and its text are one id; a key that holds nothing is a mistake, and not the entity as a whole.
+    id: object && 'id' in object ? String(object.id) : undefined,
+    actions,
+    // To the client, what is `undefined` is not there.
+    options: given as ListenOptions,
+    problem: problem ?? (object ? system.problem : undefined),
+  };
+  if (DEV) {
+    const hint = '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}';
+    if (object) correct(() => readObject(object), hint);
+    correct(() => system.check(actions, said.options.callbacks));
+  }
 
   // Insertion effects: in the commit itself, not torn down by StrictMode or Suspense, silent on the server. So no
   // callback of a former render starts once the page shows the next one.
   useInsertionEffect(() => {
-    if (held.system !== system || held.object !== object) {
-      held.listening?.close(); // else what arrives before the effect below would refresh the former object's data
-      held.listening = undefined;
-    }
-    held.system = system;
-    held.object = object;
-    held.actions = actions;
-    held.options = options;
     const { listening } = held;
+    const stays = isSame(held.said, said);
+    // Else what arrives before the effect below would refresh the former object's data.
+    if (!stays) listening?.close();
     const mistake =
+      stays &&
       listening &&
       correct(() => {
-        listening.setOptions(options);
+        listening.setOptions(said.options);
         listening.setActions(actions);
       });
+    held.said = said;
     if (mistake && held.mistake !== mistake.message) system.report(mistake);
-    held.mistake = mistake?.message;
+    held.mistake = mistake ? mistake.message : undefined;
   });
-  useInsertionEffect(() => () => held.listening?.close(), [held]);
+  const leave = (): void => {
+    held.listening?.close();
+    held.listening = undefined;
+  };
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what leaves is held, which stays
+  useInsertionEffect(() => leave, []);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: the message stands for the problem
+  // biome-ignore lint/correctness/useExhaustiveDependencies: entity and id stand for the object, the message for the problem
   useEffect(() => {
-    if (held.told) tell({ held });
+    if (held.told) tell?.({ held });
     held.told = false;
-    if (problem) return system.report(problem);
+    if (said.problem) return system.report(said.problem);
     if (!object) return;
-    const mistake = correct(() => {
-      held.listening = system.client().listen(object, held.actions, held.options);
-    });
-    const { listening } = held;
-    if (mistake || !listening) return system.report(mistake);
-    let last: unknown = held;
-    const settled = (): void => {
-      const { error } = listening;
-      if (held.listening !== listening || last === error) return;
-      last = error;
-      held.told = true;
-      tell({ held, system, object, is: error ? { ready: false, error } : READY });
-    };
-    if (watched) {
-      listening.onChange(settled);
-      // It may have become ready inside `listen`, before anybody could watch.
-      listening.ready.then(settled, () => {});
+    try {
+      // The newest functions: StrictMode runs effects again.
+      const { actions, options } = held.said as Said;
+      held.listening = system.client().listen(object, actions, options);
+      if (tell) watch(held, held.listening, said, tell);
+      return leave;
+    } catch (error) {
+      const mistake = misconfigured((error as Error).message, error);
+      show(held, said, tell, mistake);
+      return system.report(mistake);
     }
-    return () => {
-      held.listening = undefined;
-      listening.close();
-    };
-  }, [system, object, problem?.message, watched]);
+  }, [system, said.entity, said.id, said.problem?.message]);
 
-  if (problem) return { ready: false, error: problem };
-  return (told.system === system && told.object === object && told.is) || WAITING;
+  return said;
 }
 
-/** The object in its one form; nothing for a falsy one. */
-export function targetOf(object: ObjectRef | NoObject): Target {
-  if (!object) return {};
-  let ref: ObjectRef = object;
-  const problem = correct(
-    () => {
-      ref = readObject(object);
-    },
-    DEV ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}' : '',
-  );
-  return problem ? { problem } : { object: ref };
+type Tell = ((told: Told) => void) | undefined;
+
+function watch(held: Held, listening: Listening, said: Said, tell: Tell): void {
+  let last: unknown = held;
+  listening.onChange(() => {
+    const { error } = listening;
+    if (held.listening !== listening || last === error) return;
+    last = error;
+    show(held, said, tell, error);
+  });
+}
+
+function show(held: Held, about: Said, tell: Tell, error: ListenError | undefined): void {
+  held.told = true;
+  tell?.({ held, about, is: error ? { ready: false, error } : READY });
+}
+
+/** Whether both mean one listener. */
+function isSame(one: Said | undefined, other: Said): boolean {
+  return one?.system === other.system && one.entity === other.entity && one.id === other.id;
 }
 
 /** Runs a check; what it throws is wrong configuration. */

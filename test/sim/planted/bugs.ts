@@ -27,8 +27,8 @@ export const BUGS: readonly Bug[] = [
     name: 'a resync reaches the first listener only',
     part: 'client',
     file: 'widget/client/delivery.ts',
-    find: 'for (const listener of [...sub.listeners]) listener.resync(spread);',
-    replace: 'for (const listener of [...sub.listeners].slice(0, 1)) listener.resync(spread);',
+    find: 'for (const listener of [...sub.listeners]) scheduler(listener).resync(spread);',
+    replace: 'for (const listener of [...sub.listeners].slice(0, 1)) scheduler(listener).resync(spread);',
   },
   {
     name: 'news of another log is taken for old',
@@ -112,7 +112,7 @@ export const BUGS: readonly Bug[] = [
     name: 'a run that was deferred while hidden is not made up for',
     part: 'scheduler',
     file: 'widget/client/client.ts',
-    find: "if (what === 'visible') for (const listener of listeners()) listener.shown();",
+    find: "if (what === 'visible') for (const listener of listeners()) listener.made?.shown();",
     replace: '',
   },
   {

@@ -25,15 +25,13 @@ function bench(actions: Actions): Bench {
   let offset = 0;
   const scheduler = createScheduler(
     {
-      world: fullWorld(world),
+      core: { world: fullWorld(world), visible: () => true },
       object: { entity: 'Order', id: '42' },
-      visible: () => true,
-      turn: world.random,
       registries: () => [],
       failed: (error) => failures.push(error),
       trace: () => {},
     },
-    normaliseActions(actions, []),
+    normaliseActions(actions, { registries: () => [] }),
   );
   return {
     world,

@@ -31,18 +31,16 @@ function bench(actions: Actions, callbacks: CallbackRegistry = {}): SchedulerBen
       made.scheduler.notify({ entity: 'Order', id: '42', action, position: `e:${offset}` }, spread);
       return offset;
     },
-    set: (next) => made.scheduler.setRows(normaliseActions(next, [callbacks])),
+    set: (next) => made.scheduler.setRows(normaliseActions(next, { registries: () => [callbacks] })),
     scheduler: createScheduler(
       {
-        world: fullWorld(world),
+        core: { world: fullWorld(world), visible: () => made.visible },
         object: { entity: 'Order', id: '42' },
-        visible: () => made.visible,
-        turn: world.random,
         registries: () => [callbacks],
         failed: (error) => made.failures.push(error),
         trace: (fate) => made.fates.push(fate),
       },
-      normaliseActions(actions, [callbacks]),
+      normaliseActions(actions, { registries: () => [callbacks] }),
     ),
   };
   return made;

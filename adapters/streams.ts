@@ -20,6 +20,8 @@ export interface Frame {
 export interface StreamSink {
   /** It collects one answer (a long poll): a heartbeat to everybody would end all of them in the same moment. */
   readonly collects?: true;
+  /** Bytes that wait in this process, where they can. To look at them brings near what `write` needs. */
+  readonly waiting?: number;
   /** Hands over a frame; `false` asks to write no more until `drained`. Must not throw, not even after the end. */
   write(frame: Frame): boolean;
   /** Sets who is told; called once, before the first `write`. `closed` comes exactly once, however it ended. */

@@ -49,14 +49,10 @@ export interface Later {
   readonly marks: readonly { readonly position: Position; readonly entry: ResyncEntry | RevokeEntry }[];
 }
 
-/** With its place among all. */
-interface Placed extends Linked<Placed> {
-  readonly channel: Channel;
-  position: Position;
-  entry: NotificationEntry;
-  route: Route;
-  at: number | undefined;
-}
+/** With its place among all. It changes with the next entry of its key. */
+interface Placed extends Changing<Kept>, Linked<Placed> {}
+
+type Changing<T> = { -readonly [Key in keyof T]: T[Key] };
 
 interface Marked {
   readonly position: Position;

@@ -58,6 +58,10 @@ class SocketSink implements StreamSink {
     this.chunked = (response as ServerResponse).chunkedEncoding === true;
   }
 
+  get waiting(): number {
+    return this.socket.writableLength;
+  }
+
   write(frame: Frame): boolean {
     // A socket that was destroyed a moment ago takes it and does nothing; its `close` is on the way.
     return this.over || this.socket.write(this.chunked ? frame.chunked : frame.bare);

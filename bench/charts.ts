@@ -1,10 +1,11 @@
-/** `npm run bench -- charts`: draws the charts of docs/performance.md from the results in `bench/results/`. */
+/** `npm run bench -- charts`: the charts and tables of docs/performance.md, from the results in `bench/results/`. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from '../test/kit/build.js';
+import { type Grown, growthTable } from './growth.js';
 import type { Figure } from './kit/part.js';
 import { median, short } from './kit/stats.js';
-import type { Growth } from './parts/history.js';
+import { sideBySide, summary } from './table.js';
 
 const FOLDER = join(root, 'docs/images');
 const WIDTH = 720;
@@ -36,8 +37,25 @@ export async function drawCharts(): Promise<void> {
     const rows = figures.filter(({ name }) => name === figure);
     if (rows.length > 0) write(`performance-${file}`, bars(title, rows));
   }
-  const grown = read<{ grown: (Growth & { exponent: number })[] }>('growth')?.grown;
+  const grown = read<{ grown: Grown[] }>('growth')?.grown;
   if (grown) write('performance-growth', lines('How cost grows', grown));
+  tell({
+    ...(figures.length > 0 && { reached: summary(figures), peers: sideBySide(figures) }),
+    ...(grown && { growth: growthTable(grown) }),
+  });
+}
+
+/** Puts tables into the guide, each between two comments with its name. */
+function tell(tables: Readonly<Record<string, string>>): void {
+  const file = join(root, 'docs/performance.md');
+  let text = readFileSync(file, 'utf8');
+  for (const [name, content] of Object.entries(tables)) {
+    const [before, rest] = text.split(`<!-- table: ${name} -->`);
+    const after = rest?.split('<!-- end -->').slice(1).join('<!-- end -->');
+    if (after === undefined) throw new Error(`docs/performance.md: has no place for the table ${name}`);
+    text = `${before}<!-- table: ${name} -->\n\n${content}\n\n<!-- end -->${after}`;
+  }
+  writeFileSync(file, text);
 }
 
 function read<T>(name: string): T | undefined {
@@ -79,7 +97,7 @@ function bars(title: string, figures: readonly Figure[]): string {
 }
 
 /** Each series over its own first value, so that all fit: flat is a horizontal line. Both scales are logarithmic. */
-function lines(title: string, grown: readonly (Growth & { readonly exponent: number })[]): string {
+function lines(title: string, grown: readonly Grown[]): string {
   const [left, top, right, height] = [50, 50, WIDTH - 20, 300];
   const all = grown.flatMap(({ points }) => points);
   const sizes = all.map(({ n }) => Math.log10(n));

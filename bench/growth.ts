@@ -18,24 +18,30 @@ const SOME = 1_000;
 const PER_CONNECTION = 100;
 
 export async function benchGrowth(): Promise<void> {
-  const grown = [
+  const grown: Grown[] = [
     ...(await connections()),
     await listeners(),
     await channels(),
     await rates(),
     ...(await growthOfHistory()),
-  ];
-  console.log(
-    table(
-      ['what grows', 'cost at each size', 'exponent'],
-      grown.map(({ name, points }) => [
-        name,
-        points.map(({ n, value, unit }) => `${n.toLocaleString('en')}: ${short(value)} ${unit}`).join(', '),
-        exponent(points).toFixed(2),
-      ]),
-    ),
+  ].map((growth) => ({ ...growth, exponent: exponent(growth.points) }));
+  console.log(growthTable(grown));
+  keep('growth', { grown });
+}
+
+export interface Grown extends Growth {
+  readonly exponent: number;
+}
+
+export function growthTable(grown: readonly Grown[]): string {
+  return table(
+    ['what grows', 'cost at each size', 'exponent'],
+    grown.map(({ name, points, exponent }) => [
+      name,
+      points.map(({ n, value, unit }) => `${n.toLocaleString('en')}: ${short(value)} ${unit}`).join(', '),
+      exponent.toFixed(2),
+    ]),
   );
-  keep('growth', { grown: grown.map((growth) => ({ ...growth, exponent: exponent(growth.points) })) });
 }
 
 /** The slope of the line through the logarithms. */

@@ -6,7 +6,7 @@
  *     npm run bench -- size        what a page downloads
  *     npm run bench -- logs        each log: appending, latency, the start of a node, memory
  *     npm run bench -- processes   1, 2 and 4 server processes on Redis: CPU for each delivery, evenness, memory
- *     npm run bench -- charts      the charts of docs/performance.md, of the results that are there
+ *     npm run bench -- charts      charts and tables of docs/performance.md, of the results that are there
  *
  * `--rounds N` for more of them. `BENCH_CPU_PROF=<folder>` leaves a profile of each part there.
  */

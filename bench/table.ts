@@ -1,4 +1,5 @@
 /** `npm run bench`: every figure, ours beside the limit and the peers, and what must be reached. */
+import { LIMIT } from './kit/contenders.js';
 import { NoCompiler } from './kit/crowd.js';
 import type { Figure, Part } from './kit/part.js';
 import { keep } from './kit/results.js';
@@ -48,22 +49,28 @@ export async function benchTable({ rounds = ROUNDS, only }: BenchOptions): Promi
   keep(only ?? 'table', { rounds, figures });
 }
 
-function summary(figures: readonly Figure[]): string {
+/** What must be reached, and what is. */
+export function summary(figures: readonly Figure[]): string {
   const ours = figures.filter(({ target }) => target !== undefined);
   return table(
     ['figure', 'must reach', 'is', 'reached', 'value'],
     ours.map((figure) => {
       const { name, of, unit, values, ratios, target } = figure;
-      const whose = of === 'notify-listen' ? '' : ` (${of.replace('notify-listen, ', '')})`;
+      const whose = of === 'notify-listen' ? '' : ` (${codeIn(of.replace('notify-listen, ', ''))})`;
       const wanted = ratios ? `≤ ${target} ×` : `≤ ${target} ${unit}`;
       const value = `${short(median(values))} ${unit}`;
-      return [`${name}${whose}`, wanted, overRounds(ratios ?? values), reached(figure) ? 'yes' : 'no', value];
+      return [`${name}${whose}`, wanted, overRounds(ratios ?? values), reached(figure) ? 'yes' : '**no**', value];
     }),
   );
 }
 
-function sideBySide(figures: readonly Figure[]): string {
-  const compared = figures.filter(({ name }) => figures.filter((other) => other.name === name).length > 2);
+/** Names of code as code: Markdown would take an element for one of its own. */
+const codeIn = (text: string): string => (text.includes('Listen') ? `\`${text}\`` : text);
+
+/** Ours beside the limit and the peers. */
+export function sideBySide(figures: readonly Figure[]): string {
+  const limits = new Set(figures.filter(({ of }) => of === LIMIT.name).map(({ name }) => name));
+  const compared = figures.filter(({ name }) => limits.has(name));
   const servers = [...new Set(compared.map(({ of }) => of))];
   const names = [...new Set(compared.map(({ name }) => name))];
   return table(

@@ -54,7 +54,6 @@ interface Waiting {
 
 export function createOutbox(options: OutboxOptions): Outbox {
   const { log, timeout, life, monotonic, random, onAnswer, onError } = options;
-  const appendNow = appendNowOf(log);
   const buffer: Waiting[] = [];
   /** Objects by their JSON, `null` once it is everything. */
   let givenUp: Map<string, ObjectRef> | null = new Map();
@@ -244,6 +243,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
         hold(entries);
         return Promise.resolve(refused(length));
       }
+      const appendNow = appendNowOf(log);
       if (appendNow) {
         let positions: readonly Position[];
         try {

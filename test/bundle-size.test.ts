@@ -11,8 +11,8 @@ import { bundle } from './kit/bundle.js';
 /** What such a page may download: a ratchet, the size of today. The goals stand in `PARTS`. */
 const limits: Record<PartSize['part'], number> = {
   client: 9.7,
-  '+ React': 10.9,
-  '+ SSE': 11.6,
+  '+ React': 11,
+  '+ SSE': 11.7,
   '+ tabs': 14.8,
 };
 

@@ -35,15 +35,22 @@ export interface HandleOptions {
   readonly close?: () => Promise<void>;
 }
 
-/** Beside the logs, not in them: what wraps one and replaces its `append` must not be gone past. */
-const appendsNow = new WeakMap<Log, (entries: readonly LogEntry[]) => readonly Position[]>();
+interface AppendsNow {
+  /** The `append` of the log that this stands for: what replaces that one must not be gone past. */
+  readonly append: Log['append'];
+  readonly now: (entries: readonly LogEntry[]) => readonly Position[];
+}
+
+/** Beside the logs, not in them: what wraps a log and has an `append` of its own must not be gone past either. */
+const appendsNow = new WeakMap<Log, AppendsNow>();
 
 /**
  * How this log appends without a promise: what is its `append` otherwise, and throws where that rejects. Nothing for a log
  * that has something to wait for. Promises would be a third of what a notification costs.
  */
-export function appendNowOf(log: Log): ((entries: readonly LogEntry[]) => readonly Position[]) | undefined {
-  return appendsNow.get(log);
+export function appendNowOf(log: Log): AppendsNow['now'] | undefined {
+  const known = appendsNow.get(log);
+  return known?.append === log.append ? known?.now : undefined;
 }
 
 export function createHandle(engine: Engine, { name, capabilities, appendNow, close }: HandleOptions): Log {
@@ -117,10 +124,12 @@ export function createHandle(engine: Engine, { name, capabilities, appendNow, cl
       return closing;
     },
   };
-  if (appendNow)
-    appendsNow.set(log, (entries) => {
+  if (appendNow) {
+    const now: AppendsNow['now'] = (entries) => {
       assertOpen();
       return appendNow(entries);
-    });
+    };
+    appendsNow.set(log, { append: log.append, now });
+  }
   return log;
 }

@@ -62,12 +62,12 @@ describe('in the commit', () => {
   it('the former object is left, the newest functions are in place, and what is unmounted is over', () => {
     const [first, second] = [() => {}, () => {}];
     const { rerender } = render(page(1, first));
-    expect(open()).toEqual([1]);
+    expect(open()).toEqual(['1']);
     rerender(page(1, second, () => told.map(({ actions }) => actions)));
     expect(atCommit).toEqual([{ '*': second }]);
     rerender(page(2, second));
     expect(atCommit).toEqual([]);
-    expect(open()).toEqual([2]);
+    expect(open()).toEqual(['2']);
     rerender(page(undefined, second));
     expect(atCommit).toEqual([]);
     expect(told).toHaveLength(2);

@@ -123,8 +123,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
   function subscriptionOf(object: ObjectRef): Subscription {
     // Most names stand in a channel as they are. To check and escape them again for each listener was a tenth of mounting
     // a page of them.
-    const known = object?.id != null && subs.get(`${object.entity}/${object.id}`);
-    if (known && known.entity === object.entity && known.id === String(object.id)) return known;
+    const known = subs.get(`${object?.entity}/${object?.id}`);
+    if (known && known.entity === object.entity && known.id === object.id) return known;
     const checked = readObject(object);
     const channel = channelOf(checked);
     return subs.get(channel) ?? createSubscription(channel, checked);
@@ -325,8 +325,8 @@ export function createClientCore(options: ListenClientOptions, adapters: Adapter
       // listeners on 200 objects, 800.
       if (sub.refused || sub.listeners.size === 1) {
         sub.refused = undefined;
-        // What is set for the end of the tick looks at the status again.
-        if (!ticking) changed();
+        // What is set for the end of the tick looks at the status again; the first listener is seen at once.
+        if (!ticking || subs.size === 1) changed();
       }
       sub.anew = true;
       if (fatal) restart();

@@ -61,7 +61,8 @@ export const newCursor = (): Cursor => ({});
 
 export function createSubscription(channel: Channel, object: { entity: string; id?: string }): Subscription {
   const { entity, id } = object;
-  return { channel, object, entity, id, listeners: new Set(), latest: new Map() };
+  // All listeners of the channel show it.
+  return { channel, object: Object.freeze(object), entity, id, listeners: new Set(), latest: new Map() };
 }
 
 /** Another user: nothing of the former one's may stay, and what is shown is not this one's. */

@@ -80,7 +80,7 @@ export interface ListenOptions {
   readonly callbacks?: CallbackRegistry;
 }
 
-/** One listener. */
+/** One listener. Its members may be taken off by name (`const { close } = listening`); a spread copies none of them. */
 export interface Listening {
   readonly object: ObjectRef;
   /**

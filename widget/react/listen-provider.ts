@@ -17,7 +17,9 @@ import { createAbsentSystem, createSystem, type System, type SystemSettings } fr
 /** The name of a system whose provider has none. */
 const UNNAMED = 'default';
 
-const Systems = /* @__PURE__ */ createContext<Map<string, System>>(/* @__PURE__ */ new Map());
+type Systems = ReadonlyMap<string, System>;
+
+const Systems = /* @__PURE__ */ createContext<Systems>(/* @__PURE__ */ new Map());
 
 interface ProviderOwnProps {
   /**
@@ -62,12 +64,16 @@ export function useSystem(name: string = UNNAMED): System {
   return systems.get(name) ?? absentSystem(systems, name);
 }
 
-/** Kept beside the others, so that it is the same one in the next render. */
-function absentSystem(systems: Map<string, System>, name: string): System {
+/** What was looked for in vain, by where, so that it is the same one in the next render. */
+const absent = /* @__PURE__ */ new WeakMap<Systems, Map<string, System>>();
+
+function absentSystem(systems: Systems, name: string): System {
+  const known = absent.get(systems)?.get(name);
+  if (known) return known;
   const problem = misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `unknown system ${name}`);
-  const absent = createAbsentSystem(problem, [...systems.values()].at(-1)?.report);
-  systems.set(name, absent);
-  return absent;
+  const made = createAbsentSystem(problem, [...systems.values()].at(-1)?.report);
+  absent.set(systems, new Map(absent.get(systems)).set(name, made));
+  return made;
 }
 
 function unknownSystem(name: string, known: readonly string[]): string {

@@ -60,10 +60,7 @@ export function useListenState(
 /** What one render says. */
 interface Said {
   readonly system: System;
-  readonly object: ObjectRef | NoObject;
-  /** The object by value: objects are made in each render, and some are changed in place. */
-  readonly entity: string | undefined;
-  readonly id: string | undefined;
+  readonly object: ReturnType<typeof readObject> | undefined;
   readonly actions: Actions;
   readonly options: ListenOptions;
   /** Why nothing can be listened to. */
@@ -77,6 +74,8 @@ export interface Held {
   listening?: Listening | undefined;
   /** What was wrong with the actions of the last render, so that rendering again does not report it again. */
   mistake?: string | undefined;
+  /** Why there is no listener. */
+  failed?: string | undefined;
   /** A state was told since the listener was made. */
   told?: boolean;
 }
@@ -109,22 +108,23 @@ export function useListening(
   tell?: Tell,
 ): Said {
   const system = useSystem(given.system);
+  // As it is in this render: objects are made in each, and some are changed in place.
+  let ref = undefined as ReturnType<typeof readObject> | undefined;
+  const hint = DEV
+    ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}'
+    : '';
+  const read = (): void => {
+    ref = object ? readObject(object) : undefined;
+  };
   const said: Said = {
     system,
-    object,
-    entity: object ? object.entity : undefined,
-    // A number and its text are one id; a key that holds nothing is a mistake, and not the entity as a whole.
-    id: object && 'id' in object ? String(object.id) : undefined,
+    problem: problem ?? (object ? system.problem : undefined) ?? correct(read, hint),
+    object: ref,
     actions,
     // To the client, what is `undefined` is not there.
     options: given as ListenOptions,
-    problem: problem ?? (object ? system.problem : undefined),
   };
-  if (DEV) {
-    const hint = '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}';
-    if (object) correct(() => readObject(object), hint);
-    correct(() => system.check(actions, said.options.callbacks));
-  }
+  if (DEV) correct(() => system.check(actions, said.options.callbacks));
 
   // Insertion effects: in the commit itself, not torn down by StrictMode or Suspense, silent on the server. So no
   // callback of a former render starts once the page shows the next one.
@@ -156,19 +156,23 @@ export function useListening(
     if (held.told) tell?.({ held });
     held.told = false;
     if (said.problem) return system.report(said.problem);
-    if (!object) return;
+    if (!said.object) return;
     try {
       // The newest functions: StrictMode runs effects again.
       const { actions, options } = held.said as Said;
-      held.listening = system.client().listen(object, actions, options);
+      held.listening = system.client().listen(said.object, actions, options);
+      held.failed = undefined;
       if (tell) watch(held, held.listening, said, tell);
       return leave;
     } catch (error) {
       const mistake = misconfigured((error as Error).message, error);
+      if (held.failed === mistake.message) return;
+      held.failed = mistake.message;
       show(held, said, tell, mistake);
       return system.report(mistake);
     }
-  }, [system, said.entity, said.id, said.problem?.message]);
+    // What could not be listened to is tried again with the next actions.
+  }, [system, said.object?.entity, said.object?.id, said.problem?.message, held.failed && actions]);
 
   return said;
 }
@@ -192,7 +196,8 @@ function show(held: Held, about: Said, tell: Tell, error: ListenError | undefine
 
 /** Whether both mean one listener. */
 function isSame(one: Said | undefined, other: Said): boolean {
-  return one?.system === other.system && one.entity === other.entity && one.id === other.id;
+  const { system, object } = other;
+  return one?.system === system && one.object?.entity === object?.entity && one.object?.id === object?.id;
 }
 
 /** Runs a check; what it throws is wrong configuration. */

@@ -104,6 +104,14 @@ describe('a log in this process', () => {
     await outbox.close(0);
   });
 
+  test('is asked as any other where its append is replaced later', async () => {
+    const log = createMemoryLog();
+    const outbox = outboxOf(log);
+    const append = vi.spyOn(log, 'append');
+    expect(await outbox.append([note(1)])).toMatchObject({ accepted: true });
+    expect(append).toHaveBeenCalledOnce();
+  });
+
   test('that is closed holds nothing back silently', async () => {
     const log = createMemoryLog();
     const errors: unknown[] = [];

@@ -212,8 +212,8 @@ export function createOutbox(options: OutboxOptions): Outbox {
 
   const pending = (): number => underWay + buffer.length + (givenUp === null ? 1 : givenUp.size);
 
-  function taken(positions: readonly Position[]): NotifyResult {
-    onAnswer(positions.length, true);
+  function taken(entries: readonly LogEntry[], positions: readonly Position[]): NotifyResult {
+    onAnswer(entries.length, true);
     return { accepted: true, positions };
   }
 
@@ -251,12 +251,12 @@ export function createOutbox(options: OutboxOptions): Outbox {
         } catch (error) {
           return Promise.resolve(failed(entries, error));
         }
-        return Promise.resolve(taken(positions));
+        return Promise.resolve(taken(entries, positions));
       }
       return new Promise((resolve) => {
         ask(
           entries,
-          (positions) => resolve(taken(positions)),
+          (positions) => resolve(taken(entries, positions)),
           (error) => resolve(failed(entries, error)),
         );
       });

@@ -60,6 +60,28 @@ describe('in production', () => {
     },
   );
 
+  it('wrong actions that are made in each render stay shown, and are told once', async () => {
+    const onError = vi.fn();
+    const shown: (string | undefined)[] = [];
+    function Row({ run }: { readonly run?: () => void }): null {
+      const { error, ready } = widget.useListen(order, [{ on: 'shipped', run: run as () => void }]);
+      shown.push(error ? error.code : String(ready));
+      return null;
+    }
+    const { rerender } = render(within({ onError }, createElement(Row)));
+    for (let n = 0; n < 3; n++) rerender(within({ onError }, createElement(Row)));
+    expect(shown.at(-1)).toBe('configuration');
+    expect(shown.length).toBeLessThan(10);
+    expect(onError).toHaveBeenCalledTimes(1);
+    rerender(within({ onError }, createElement(Row, { run() {} })));
+    await covers(desk, 'Order/42');
+    await vi.waitFor(() => expect(shown.at(-1)).toBe('true'));
+    const asked = { ...desk.asked };
+    rerender(within({ onError }, createElement(Row, { run() {} })));
+    expect(shown.at(-1)).toBe('true');
+    expect(desk.asked).toEqual(asked);
+  });
+
   it('actions that are put right are listened for', async () => {
     const onError = vi.fn();
     const { rerender } = render(within({ onError }, listen({ actions: [] })));

@@ -2,7 +2,7 @@
  * Puts the client together: what the application wants (listeners), what the server says (links), and the status. Each
  * duty has a file of its own. No adapter is imported here.
  *
- * About 300 lines long, because what is left are the transitions between them (login, change of user, final errors,
+ * About 370 lines long, because what is left are the transitions between them (login, change of user, final errors,
  * pause, close), and each of those touches every one of the others: apart, they would be read side by side.
  */
 import { readJson } from '../../adapters/body.js';

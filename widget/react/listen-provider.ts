@@ -70,7 +70,7 @@ const absent = /* @__PURE__ */ new WeakMap<Systems, Map<string, System>>();
 function absentSystem(systems: Systems, name: string): System {
   const known = absent.get(systems)?.get(name);
   if (known) return known;
-  const problem = misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `unknown system ${name}`);
+  const problem = misconfigured(DEV ? unknownSystem(name, [...systems.keys()]) : `no system ${name}`);
   const made = createAbsentSystem(problem, [...systems.values()].at(-1)?.report);
   absent.set(systems, new Map(absent.get(systems)).set(name, made));
   return made;

@@ -26,6 +26,7 @@ export type UseListenOptions = { readonly [K in keyof ListenOptions]: ListenOpti
 
 const WAITING: ListenState = { ready: false };
 const READY: ListenState = { ready: true };
+const HINT = DEV ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}' : '';
 
 /**
  * Listens to an object and runs the rows of `actions` that a notification selects. Functions may be written inline: the
@@ -74,8 +75,10 @@ export interface Held {
   listening?: Listening | undefined;
   /** What was wrong with the actions of the last render, so that rendering again does not report it again. */
   mistake?: string | undefined;
-  /** Why there is no listener. */
+  /** What could not be listened to, and why. */
   failed?: string | undefined;
+  /** The actions with which it could after that. */
+  mended?: Actions | undefined;
   /** A state was told since the listener was made. */
   told?: boolean;
 }
@@ -87,9 +90,11 @@ interface Told {
   readonly is?: ListenState;
 }
 
-const nothingTold = (): Told => ({ held: nothingHeld() });
-/** Not within the other: V8 leaves no room for fields in an empty literal that is nested. */
-export const nothingHeld = (): Held => ({});
+const nothingTold = (): Told => {
+  // Not within the other: V8 leaves no room for fields in an empty literal that is nested.
+  const held: Held = {};
+  return { held };
+};
 
 /**
  * Listens for as long as the component is mounted. What it costs beside an empty effect is mostly what React makes of its
@@ -110,15 +115,13 @@ export function useListening(
   const system = useSystem(given.system);
   // As it is in this render: objects are made in each, and some are changed in place.
   let ref = undefined as ReturnType<typeof readObject> | undefined;
-  const hint = DEV
-    ? '; while it is not known yet, pass a falsy object: object={order && { entity, id: order.id }}'
-    : '';
   const read = (): void => {
-    ref = object ? readObject(object) : undefined;
+    if (object) ref = readObject(object);
   };
+  const trouble = problem ?? (object ? system.problem : undefined) ?? correct(read, HINT);
   const said: Said = {
     system,
-    problem: problem ?? (object ? system.problem : undefined) ?? correct(read, hint),
+    problem: trouble,
     object: ref,
     actions,
     // To the client, what is `undefined` is not there.
@@ -133,16 +136,14 @@ export function useListening(
     const stays = isSame(held.said, said);
     // Else what arrives before the effect below would refresh the former object's data.
     if (!stays) listening?.close();
-    const mistake =
-      stays &&
-      listening &&
-      correct(() => {
-        listening.setOptions(said.options);
-        listening.setActions(actions);
-      });
+    const mistake = correct(() => {
+      if (!stays || !listening) return;
+      listening.setOptions(said.options);
+      listening.setActions(actions);
+    });
     held.said = said;
     if (mistake && held.mistake !== mistake.message) system.report(mistake);
-    held.mistake = mistake ? mistake.message : undefined;
+    held.mistake = mistake?.message;
   });
   const leave = (): void => {
     held.listening?.close();
@@ -153,26 +154,28 @@ export function useListening(
 
   // biome-ignore lint/correctness/useExhaustiveDependencies: entity and id stand for the object, the message for the problem
   useEffect(() => {
+    let listening = undefined as Listening | undefined;
+    const mistake =
+      trouble ??
+      correct(() => {
+        // The newest functions: StrictMode runs effects again.
+        const { actions, options } = held.said as Said;
+        listening = ref && system.client().listen(ref, actions, options);
+      });
+    const failed = mistake && JSON.stringify([ref, mistake.message]);
+    // Told and shown already. To show it again would render, with new actions, for ever.
+    if (failed && failed === held.failed) return;
     if (held.told) tell?.({ held });
     held.told = false;
-    if (said.problem) return system.report(said.problem);
-    if (!said.object) return;
-    try {
-      // The newest functions: StrictMode runs effects again.
-      const { actions, options } = held.said as Said;
-      held.listening = system.client().listen(said.object, actions, options);
-      held.failed = undefined;
-      if (tell) watch(held, held.listening, said, tell);
-      return leave;
-    } catch (error) {
-      const mistake = misconfigured((error as Error).message, error);
-      if (held.failed === mistake.message) return;
-      held.failed = mistake.message;
-      show(held, said, tell, mistake);
-      return system.report(mistake);
-    }
-    // What could not be listened to is tried again with the next actions.
-  }, [system, said.object?.entity, said.object?.id, said.problem?.message, held.failed && actions]);
+    if (!failed && held.failed) held.mended = actions;
+    held.failed = failed;
+    if (mistake !== trouble) show(held, said, tell, mistake);
+    if (mistake) return system.report(mistake);
+    held.listening = listening;
+    if (listening && tell) watch(held, listening, said, tell);
+    return leave;
+    // What could not be listened to is tried again with the next actions, until some are right.
+  }, [system, ref?.entity, ref?.id, trouble?.message, held.failed ? actions : held.mended]);
 
   return said;
 }
